@@ -1,0 +1,1 @@
+"""One package per step: `component.py` declares it to Kubeflow, the rest is the program."""

@@ -1,0 +1,1 @@
+"""Challenger and champion on one frozen split, and the decision between them."""

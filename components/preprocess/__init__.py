@@ -1,0 +1,1 @@
+"""Raw text to examples: vocabulary, token shards, transform graph, statistics."""

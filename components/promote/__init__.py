@@ -1,0 +1,1 @@
+"""Makes an approved model the champion of the registry."""

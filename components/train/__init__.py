@@ -1,0 +1,1 @@
+"""Examples to a model: workers, checkpoints, the best weights, export."""

@@ -1,0 +1,1 @@
+"""hopline: the tied end-to-end memory network and the contracts between the steps of its pipeline."""

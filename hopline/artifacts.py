@@ -1,0 +1,336 @@
+"""Directories with a manifest: how the steps meet.
+
+A directory is written under a temporary name, sealed by `manifest.json` (every file's SHA-256, the
+ids of what it was made from) and renamed: it is there whole or not at all.  `produce` adds the work
+folder of a step, where a killed run is found again.
+
+    <work>/<step>/<key>/scratch/   the step's work in progress, such as checkpoints
+    <work>/<step>/<key>/result/    the sealed artifact
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hopline.errors import InternalError, UserError
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+KEPT_RESULTS = 4  # per step in the work folder; older ones are removed
+_RECORDED_VERSIONS = ("hopline", "tensorflow", "keras", "tensorflow-transform", "apache-beam", "numpy")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a directory is: its kind, what it was made from and every file's SHA-256."""
+
+    kind: str
+    id: str
+    parents: dict[str, str]
+    config: dict[str, Any]
+    counts: dict[str, dict[str, int]]
+    files: dict[str, str]
+    git: str
+    versions: dict[str, str]
+    created: str
+    schema_version: int = SCHEMA_VERSION
+    facts: dict[str, Any] = field(default_factory=dict)  # small results that others read, such as a perplexity
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; NaN and infinities are refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_key(**inputs: Any) -> str:
+    """A name for a result, made of everything that determines it."""
+    return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:16]
+
+
+def code_digest(*packages: str) -> str:
+    """SHA-256 over the Python sources of `packages`, so that a result never outlives the code that made it."""
+    digest = hashlib.sha256()
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise ValueError(f"{package} is not an importable package")
+        for location in spec.submodule_search_locations:
+            for source in sorted(Path(location).rglob("*.py")):
+                digest.update(str(source.relative_to(location)).encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git_revision() -> str:
+    """The commit of the source tree with `+changes` where files differ, or "" outside a checkout."""
+    if revision := os.environ.get("HOPLINE_GIT_REVISION"):  # an image has no .git folder
+        return revision
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+
+
+def seal(
+    directory: Path,
+    kind: str,
+    *,
+    parents: Mapping[str, str],
+    config: Mapping[str, Any],
+    counts: Mapping[str, Mapping[str, int]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Writes `manifest.json` over all that `directory` holds.  The id covers everything but the time."""
+    files = {
+        str(path.relative_to(directory)): file_digest(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "parents": dict(parents),
+        "config": dict(config),
+        "counts": {split: dict(numbers) for split, numbers in (counts or {}).items()},
+        "facts": dict(facts or {}),
+        "files": files,
+        "git": git_revision(),
+        "versions": _versions(),
+    }
+    identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    manifest = Manifest(id=identity, created=datetime.now(UTC).isoformat(timespec="seconds"), **content)
+    write_json(directory / MANIFEST, dataclasses.asdict(manifest))
+    return manifest
+
+
+def read_manifest(directory: Path, kind: str) -> Manifest:
+    """Reads the manifest of a directory that must be of `kind`.
+
+    Raises:
+        UserError: there is none, it is of another kind, or a newer hopline wrote it.
+    """
+    path = directory / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(**content)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{directory} is not a hopline artifact: {path.name} is missing or damaged ({error})",
+            remedy="run the step that makes it again",
+        ) from error
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise UserError(
+            f"{directory} has schema version {manifest.schema_version}; this hopline reads {SCHEMA_VERSION}",
+            remedy="make it again with this version of hopline",
+        )
+    if manifest.kind != kind:
+        raise UserError(f"{directory} holds {manifest.kind}, but {kind} is needed", remedy=f"pass a folder of {kind}")
+    return manifest
+
+
+def verify(directory: Path, kind: str) -> Manifest:
+    """`read_manifest`, and every file is there with its recorded SHA-256.
+
+    Raises:
+        UserError: also when a file is missing or differs; the message names it.
+    """
+    manifest = read_manifest(directory, kind)
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if not path.is_file() or file_digest(path) != expected:
+            state = "differs from its recorded SHA-256" if path.is_file() else "is missing"
+            raise UserError(
+                f"{path} {state}: the {kind} are damaged", remedy=f"remove {directory} and run again to make it anew"
+            )
+    return manifest
+
+
+@contextlib.contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Yields a temporary directory beside `target` and renames it to `target` if the block succeeds.
+
+    An existing `target` is replaced.  Whatever happens, `target` is never seen half-written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    temporary.mkdir()
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        remove_tree(target)
+        temporary.rename(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes readable JSON to `path`, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def place(source: Path, target: Path) -> None:
+    """Puts a copy of the sealed directory `source` at `target`, whole or not at all; links where it can.
+
+    Hard links cost nothing and are safe because a sealed file is never written again.
+    """
+    with whole(target) as temporary:
+        for path in sorted(source.rglob("*")):
+            copy = temporary / path.relative_to(source)
+            if path.is_dir():
+                copy.mkdir(parents=True, exist_ok=True)
+                continue
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, copy)
+            except OSError:
+                shutil.copy2(path, copy)
+
+
+def produce(
+    output: Path, work: Path, step: str, kind: str, key: str, build: Callable[[Path, Path], None]
+) -> tuple[Manifest, bool]:
+    """Gives `output` the artifact that `key` determines: from the work folder, or built now.
+
+    `build(scratch, result)` writes a sealed artifact into the empty folder `result`; `scratch` is kept
+    when it fails or is killed, and given to it again.  A lock keeps a second process out of the slot.
+
+    Returns:
+        The manifest, and whether the artifact was found rather than built.
+    """
+    slot = work / step / key
+    slot.mkdir(parents=True, exist_ok=True)
+    with locked(slot / "lock"):
+        result = slot / "result"
+        try:
+            verify(result, kind)
+            found = True
+        except UserError:  # absent or damaged: either way it is built anew
+            found = False
+            scratch = slot / "scratch"
+            scratch.mkdir(exist_ok=True)
+            remove_partial(slot)
+            with whole(result) as temporary:
+                build(scratch, temporary)
+                read_manifest(temporary, kind)
+            shutil.rmtree(scratch)
+        os.utime(slot)
+        place(result, output)
+    _prune(work / step, keep=KEPT_RESULTS)
+    return read_manifest(output, kind), found
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds an exclusive lock on the file `path`; it falls with the process, however that ends.
+
+    Raises:
+        BlockingIOError: another process holds it and `wait` is false.
+    """
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+def remove_tree(path: Path) -> None:
+    """Removes the directory `path`, which others never see half-removed.  Its absence is no error."""
+    if not path.exists():
+        return
+    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what killed processes left under temporary names in `folder`."""
+    for path in folder.glob(".*.partial"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def writable_folder(path: Path, name: str) -> Path:
+    """Makes the folder `path` and proves that files can be written in it.
+
+    Raises:
+        UserError: it cannot be made or written; `name` is what the user calls it.
+    """
+    probe = path / f".{uuid.uuid4().hex}.partial"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{name} {path} cannot be written: {error.strerror}", remedy=f"choose another folder for {name}"
+        ) from error
+    return path
+
+
+def _prune(folder: Path, keep: int) -> None:
+    slots = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for slot in slots[:-keep]:
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(slot / "lock", wait=False):
+            shutil.rmtree(slot, ignore_errors=True)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _RECORDED_VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        try:
+            _sync(path)
+        except OSError as error:
+            raise InternalError(f"cannot flush {path} to disk: {error}", remedy="check the disk's space") from error

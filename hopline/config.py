@@ -1,0 +1,344 @@
+"""Configuration: one frozen dataclass per section, read from TOML and nothing else.
+
+Global quantities are configured (the batch of all workers together), local ones are derived.
+Precedence, lowest first: 1. the defaults below; 2. the file; 3. `--set section.key=value`.
+
+A step receives its own sections as canonical JSON (`Section.to_json`, `Section.from_json`), so that
+a change in one section leaves the cached results of the steps that do not read it alone.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from hopline.errors import UserError
+
+EMBEDDED_CORPUS = "embedded:python-docs"
+
+
+def require(holds: bool, message: str, remedy: str) -> None:
+    """Raises `UserError` unless `holds`."""
+    if not holds:
+        raise UserError(message, remedy=remedy)
+
+
+def _one_of(name: str, value: str, allowed: Iterable[str]) -> None:
+    choices = ", ".join(f'"{choice}"' for choice in allowed)
+    require(value in allowed, f'{name} is "{value}", but must be one of {choices}', f"set {name} to one of them")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    require(value >= least, f"{name} is {value}, but must be at least {least}", f"set {name} to {least} or more")
+
+
+def _positive(name: str, value: float) -> None:
+    require(value > 0, f"{name} is {value}, but must be greater than 0", f"set {name} to a number above 0")
+
+
+def _fraction(name: str, value: float) -> None:
+    require(0 <= value < 1, f"{name} is {value}, but must be in [0, 1)", f"set {name} to a number from 0 up to 1")
+
+
+class Section:
+    """What all sections share: strict construction from a mapping, and canonical JSON."""
+
+    name: str = ""
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Builds the section from `values`; missing keys take their defaults.
+
+        Raises:
+            UserError: a key is unknown, or a value has the wrong type or breaks a rule.
+        """
+        known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+        for key in values:
+            if key not in known:
+                raise unknown_key(f"{cls.name}.{key}", key, known, f"{cls.name}.")
+        return cls(**{key: _checked(f"{cls.name}.{key}", value, known[key].type) for key, value in values.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"the [{cls.name}] section is not JSON: {error}", remedy='pass a JSON object such as {"key": 1}'
+            ) from error
+        require(isinstance(values, dict), f"the [{cls.name}] section is not a JSON object", "pass a JSON object")
+        return cls.from_mapping(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The section as plain values, every field included."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces, so that equal sections are equal strings."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(Section):
+    """Where the text is, what a document is, and how the splits are made.
+
+    Splits: 1. where `valid` or `test` has a pattern, each split is what its own pattern names;
+    2. otherwise the documents of `train` are cut by hash, `valid_fraction` and `test_fraction` of them.
+    """
+
+    name = "corpus"
+
+    train: str = EMBEDDED_CORPUS  # a file, a directory, a glob, or the embedded corpus
+    valid: str = ""
+    test: str = ""
+    documents: str = "file"  # a document is a "file", a paragraph ("blank-line") or a "json-line"
+    text_field: str = "text"  # of a JSON line
+    invalid_utf8: str = "strict"  # or "replace", by U+FFFD
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _one_of("corpus.documents", self.documents, ("file", "blank-line", "json-line"))
+        _one_of("corpus.invalid_utf8", self.invalid_utf8, ("strict", "replace"))
+        _fraction("corpus.valid_fraction", self.valid_fraction)
+        _fraction("corpus.test_fraction", self.test_fraction)
+        require(
+            self.valid_fraction + self.test_fraction < 1,
+            f"corpus.valid_fraction + corpus.test_fraction is {self.valid_fraction + self.test_fraction}, "
+            "but must leave documents to train on",
+            "make their sum less than 1",
+        )
+        require(self.train != "", "corpus.train is empty, but must name the training text", "set corpus.train")
+
+    @property
+    def split_by_pattern(self) -> bool:
+        """Whether the splits are named by patterns rather than cut by hash."""
+        return bool(self.valid or self.test)
+
+    def absolute(self, folder: Path) -> "CorpusConfig":
+        """The same section with relative paths taken from `folder`."""
+
+        def resolve(pattern: str) -> str:
+            return pattern if not pattern or ":" in pattern.split("/", maxsplit=1)[0] else str(folder / pattern)
+
+        return dataclasses.replace(self, train=resolve(self.train), valid=resolve(self.valid), test=resolve(self.test))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveConfig(Section):
+    """What `resolve` may decide."""
+
+    name = "resolve"
+
+    skip_unchanged: bool = False  # skip training when the champion was trained on this very corpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessConfig(Section):
+    """How text becomes tokens and shards."""
+
+    name = "preprocess"
+
+    max_words: int = 10_000  # the most frequent words kept, reserved words not counted
+    min_count: int = 1  # rarer words become <unk>
+    lowercase: bool = False
+    context: int = 512  # look-behind tokens at the head of a shard; the memory may be as long
+    shard_bytes: int = 16 << 20  # of raw text in one shard
+    max_unknown_rate: float = 0.5  # of the tokens of any split; more stops the run
+    runner: str = "FnApiRunner"  # Beam's; in-process by default
+    runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
+
+    def __post_init__(self) -> None:
+        _at_least("preprocess.max_words", self.max_words, 1)
+        _at_least("preprocess.min_count", self.min_count, 1)
+        _at_least("preprocess.context", self.context, 1)
+        _at_least("preprocess.shard_bytes", self.shard_bytes, 1)
+        require(
+            0 <= self.max_unknown_rate <= 1,
+            f"preprocess.max_unknown_rate is {self.max_unknown_rate}, but is a share of all tokens",
+            "set it between 0 and 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Section):
+    """The memory network's shape (DESIGN.md, section 3)."""
+
+    name = "model"
+
+    width: int = 150  # E
+    hops: int = 6  # K
+    memory: int = 100  # M
+    tie: str = "none"  # the output matrix: none, input (A), output (C), all (A = C = W)
+    factor: int = 0  # F: tables are V x F times one shared F x E projection; 0 for plain V x E
+    bias: bool = False  # one number per word, added to the logits
+    init_stddev: float = 0.05
+
+    def __post_init__(self) -> None:
+        _at_least("model.width", self.width, 2)
+        _at_least("model.hops", self.hops, 1)
+        _at_least("model.memory", self.memory, 1)
+        _one_of("model.tie", self.tie, ("none", "input", "output", "all"))
+        _at_least("model.factor", self.factor, 0)
+        _positive("model.init_stddev", self.init_stddev)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Section):
+    """How the model is trained.  Batch sizes are those of all workers together."""
+
+    name = "train"
+
+    seed: int = 1
+    workers: int = 1
+    sequences: int = 32  # sequences in the global batch
+    targets: int = 100  # consecutive targets in a sequence
+    sampling: str = "random"  # positions drawn with replacement (the paper), or "shuffled" without
+    epochs: int = 100
+    max_steps: int = 0  # stop after so many steps; 0 for no limit
+    optimizer: str = "sgd"  # or "adamw"
+    learning_rate: float = 1.28
+    weight_decay: float = 0.0  # of AdamW
+    clip_norm: float = 0.390625  # of the global gradient of the mean loss; 0 for none
+    anneal: float = 1.5  # divides the learning rate when validation does not improve
+    min_learning_rate: float = 1e-3  # training stops below it
+    precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
+    checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
+
+    def __post_init__(self) -> None:
+        for key in ("workers", "sequences", "targets", "epochs"):
+            _at_least(f"train.{key}", getattr(self, key), 1)
+        _at_least("train.seed", self.seed, 0)
+        _at_least("train.max_steps", self.max_steps, 0)
+        _one_of("train.sampling", self.sampling, ("random", "shuffled"))
+        _one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
+        _one_of("train.precision", self.precision, ("float32", "bfloat16"))
+        _positive("train.learning_rate", self.learning_rate)
+        _at_least("train.weight_decay", self.weight_decay, 0)
+        _at_least("train.clip_norm", self.clip_norm, 0)
+        _at_least("train.anneal", self.anneal, 1)
+        _at_least("train.min_learning_rate", self.min_learning_rate, 0)
+        _at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
+        require(
+            self.sequences % self.workers == 0,
+            f"train.sequences is {self.sequences}, but must divide evenly among train.workers = {self.workers}",
+            f"set train.sequences to a multiple of {self.workers}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Section):
+    """What a challenger must reach."""
+
+    name = "evaluate"
+
+    split: str = "auto"  # "valid", "test", or "auto": test where there is one, else valid
+    max_perplexity: float = 0.0  # the floor a first champion must meet as well; 0 for none
+    min_gain: float = 0.0  # least relative gain in perplexity over the champion: 0.01 is one percent
+    confidence: float = 0.95  # that the challenger is better, by paired bootstrap; 0 for not asked
+    block: int = 64  # consecutive tokens resampled together
+
+    def __post_init__(self) -> None:
+        _one_of("evaluate.split", self.split, ("auto", "valid", "test"))
+        _at_least("evaluate.max_perplexity", self.max_perplexity, 0)
+        _fraction("evaluate.min_gain", self.min_gain)
+        _fraction("evaluate.confidence", self.confidence)
+        _at_least("evaluate.block", self.block, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole configuration of a pipeline run."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    resolve: ResolveConfig = field(default_factory=ResolveConfig)
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.model.memory <= self.preprocess.context,
+            f"model.memory is {self.model.memory}, but a shard carries preprocess.context = "
+            f"{self.preprocess.context} tokens of look-behind",
+            f"set preprocess.context to {self.model.memory} or more",
+        )
+
+    @classmethod
+    def load(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
+        """Reads the TOML file at `path` and applies `section.key=value` overrides.
+
+        Raises:
+            UserError: the file is missing or not TOML, or a section, key or value is wrong.
+        """
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(
+                f"cannot read the configuration {path}: {error.strerror}", remedy="pass --config with a TOML file"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not TOML: {error}", remedy="correct the file at that place") from error
+        for override in overrides:
+            _apply(document, override)
+        return cls.from_mapping(document)
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any]) -> Self:
+        """Builds the configuration from nested mappings, `{section: {key: value}}`."""
+        types = {f.name: f.type for f in fields(cls)}
+        sections = {}
+        for name, values in document.items():
+            if name not in types:
+                raise unknown_key(f"[{name}]", name, types)
+            require(isinstance(values, Mapping), f"{name} is not a section", f"write [{name}] and its keys below it")
+            sections[name] = types[name].from_mapping(values)  # type: ignore[union-attr]
+        return cls(**sections)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Every section and every key, defaults included."""
+        return dataclasses.asdict(self)
+
+
+def unknown_key(shown: str, key: str, known: Iterable[str], prefix: str = "") -> UserError:
+    """The error for a key that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(key, list(known), n=1)
+    hint = f'did you mean "{prefix}{near[0]}"?' if near else "known: " + ", ".join(sorted(known))
+    return UserError(f"{shown} is not a known configuration key", remedy=hint)
+
+
+def _apply(document: dict[str, Any], override: str) -> None:
+    """Puts `section.key=value` into `document`; the value is TOML, or else taken as a string."""
+    path, equals, text = override.partition("=")
+    section, dot, key = path.strip().partition(".")
+    require(
+        bool(equals and dot and section and key),
+        f'--set "{override}" is not of the form section.key=value',
+        "write, for example, --set train.max_steps=20",
+    )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    document.setdefault(section, {})[key] = value
+
+
+def _checked(name: str, value: Any, expected: Any) -> Any:
+    """`value` if it has the `expected` type; an integer is a float too, a bool never a number."""
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected == tuple[str, ...]:
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        expected_name = "a list of strings"
+    else:
+        if type(value) is expected:
+            return value
+        expected_name = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}[expected]
+    raise UserError(f"{name} is {value!r}, but must be {expected_name}", remedy=f"set {name} to {expected_name}")

@@ -1,0 +1,144 @@
+"""Child processes that never outlive their parent, and errors that cross between them.
+
+A child started here finds its parent's identity in its environment and watches it (`follow_parent`):
+when the parent is gone, however it ended, the child leaves too.  The kernel's parent-death signal would
+not do: Kubeflow's local runner puts a shell between our processes.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from hopline.errors import (
+    DivergedError,
+    ExitCode,
+    HoplineError,
+    InternalError,
+    PreemptedError,
+    StaleBlessingError,
+    UserError,
+)
+
+PARENT_VARIABLE = "HOPLINE_PARENT"
+FAILURE_FILE = "failure.json"
+_POLL_SECONDS = 0.5
+_BY_CODE = {
+    error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
+}
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a child of ours.
+
+    PYTHONSAFEPATH keeps folders named `components` or `pipelines` in the user's working directory from
+    shadowing ours under `python -m`.
+    """
+    return {
+        **os.environ,
+        PARENT_VARIABLE: f"{os.getpid()}:{_start_time(os.getpid())}",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+        **(extra or {}),
+    }
+
+
+def follow_parent() -> None:
+    """Ends this process soon after the one named in its environment has ended.
+
+    A process without that variable (started by hand, or alone in a container) follows nobody.
+    """
+    identity = os.environ.get(PARENT_VARIABLE, "")
+    if not identity:
+        return
+    text, _, started = identity.partition(":")
+    pid = int(text)
+    if not _alive(pid, started):
+        os._exit(ExitCode.PREEMPTED)
+    threading.Thread(target=_leave_with, args=(pid, started), daemon=True, name="follow-parent").start()
+
+
+def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
+    """Runs a step's program as a child process and turns its failure into the same error here.
+
+    Raises:
+        HoplineError: the step failed; message, remedy and code are the step's own.
+    """
+    command = [sys.executable, "-m", module]
+    for name, value in arguments.items():
+        command += [f"--{name.replace('_', '-')}", value]
+    command += ["--work-dir", work]
+    failure = Path(work) / FAILURE_FILE
+    failure.unlink(missing_ok=True)
+    child = subprocess.Popen(command, env=child_environment())
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
+    try:
+        code = child.wait()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+    if code != ExitCode.DONE:
+        raise read_failure(failure) or failure_of(module, code)
+
+
+def failure_of(module: str, code: int) -> HoplineError:
+    """The error for a program that ended with `code` and left no word of why."""
+    if code < 0:
+        return InternalError(
+            f"{module} was ended by signal {signal.Signals(-code).name}",
+            remedy="run the same command again; if memory ran out, use a smaller batch",
+        )
+    return InternalError(f"{module} left with exit code {code}", remedy="read its log above")
+
+
+def write_failure(path: Path, step: str, error: HoplineError) -> None:
+    """Leaves `failure.json`, from which `read_failure` makes the same error in another process."""
+    content = {"step": step, "code": int(error.code), "message": error.message, "remedy": error.remedy}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_failure(path: Path) -> HoplineError | None:
+    """The error that a step left at `path`, if it left one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _BY_CODE[content["code"]](content["message"], remedy=content["remedy"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _start_time(pid: int) -> str:
+    """The process's start time in clock ticks, which tells a reused pid apart; "" where /proc is missing."""
+    try:
+        # The command name, in parentheses, may hold spaces: count fields from behind it.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _alive(pid: int, started: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not started or _start_time(pid) == started
+
+
+def _leave_with(pid: int, started: str) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (OSError, AttributeError):  # no pidfd on this system, or the process has just gone
+        while _alive(pid, started):
+            time.sleep(_POLL_SECONDS)
+    else:
+        select.select([descriptor], [], [])
+    os._exit(ExitCode.PREEMPTED)

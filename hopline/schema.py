@@ -1,0 +1,50 @@
+"""The layout of `examples/` and the ids that every vocabulary begins with.
+
+    examples/
+      manifest.json
+      vocabulary.txt                   one word a line; the line's number, from 0, is the word's id
+      transform/                       SavedModel: text (string) to token ids and words, both ragged
+      shards/train-00000-of-00002      TFRecord of passages (`Passage`)
+      text/valid-00000-of-00001.jsonl  the same passages as raw text; evaluation splits only
+      statistics.json                  counts, unknown rate, length quantiles, word counts per split
+
+A split is its shards in the order of their names: consecutive passages of consecutive documents.
+"""
+
+from dataclasses import dataclass
+
+PAD, UNKNOWN, EOS = 0, 1, 2
+RESERVED_WORDS = ("<pad>", "<unk>", "<eos>")  # by id
+
+SPLITS = ("train", "valid", "test")
+EVALUATION_SPLITS = ("valid", "test")
+
+EXAMPLES = "examples"  # the manifest's kind
+VOCABULARY_FILE = "vocabulary.txt"
+TRANSFORM_FOLDER = "transform"
+SHARDS_FOLDER = "shards"
+TEXT_FOLDER = "text"
+STATISTICS_FILE = "statistics.json"
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Consecutive lines of one document.
+
+    Attributes:
+        document: the document's name: its file, with `@` and the byte where it begins if a file holds several.
+        offset: byte in the file at which the passage's own text begins.
+        look_behind: how many leading tokens stand before the passage; they are context, not targets.
+            Only a shard that begins inside a document starts with such a passage.
+        tokens: ids, look-behind first.
+    """
+
+    document: str
+    offset: int
+    look_behind: int
+    tokens: list[int]
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """The shard's file name without folder or extension."""
+    return f"{split}-{index:05}-of-{count:05}"

@@ -1,0 +1,1 @@
+"""The pipeline, and the `hopline` command that compiles and runs it."""
