@@ -218,10 +218,15 @@ def place(source: Path, target: Path) -> None:
                 copy.mkdir(parents=True, exist_ok=True)
                 continue
             copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, copy)
-            except OSError:
-                shutil.copy2(path, copy)
+            link(path, copy)
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives the file `source` a second name, or copies it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def produce(
@@ -261,11 +266,16 @@ def produce(
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Holds an exclusive lock on the file `path`; it falls with the process, however that ends.
 
+    The file holds the process id of its latest holder, for people.
+
     Raises:
         BlockingIOError: another process holds it and `wait` is false.
     """
     with path.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
         yield
 
 

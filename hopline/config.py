@@ -271,14 +271,14 @@ class Config:
         )
 
     @classmethod
-    def load(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
-        """Reads the TOML file at `path` and applies `section.key=value` overrides.
+    def load(cls, path: Path | None, overrides: Iterable[str] = ()) -> Self:
+        """Reads the TOML file at `path`, if there is one, and applies `section.key=value` overrides.
 
         Raises:
             UserError: the file is missing or not TOML, or a section, key or value is wrong.
         """
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
         except OSError as error:
             raise UserError(
                 f"cannot read the configuration {path}: {error.strerror}", remedy="pass --config with a TOML file"

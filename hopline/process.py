@@ -5,6 +5,7 @@ when the parent is gone, however it ended, the child leaves too.  The kernel's p
 not do: Kubeflow's local runner puts a shell between our processes.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hopline.errors import (
@@ -29,7 +30,7 @@ from hopline.errors import (
 PARENT_VARIABLE = "HOPLINE_PARENT"
 FAILURE_FILE = "failure.json"
 _POLL_SECONDS = 0.5
-_BY_CODE = {
+_BY_CODE: dict[int, type[HoplineError]] = {
     error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
 }
 
@@ -57,46 +58,52 @@ def follow_parent() -> None:
     identity = os.environ.get(PARENT_VARIABLE, "")
     if not identity:
         return
-    text, _, started = identity.partition(":")
-    pid = int(text)
-    if not _alive(pid, started):
-        os._exit(ExitCode.PREEMPTED)
-    threading.Thread(target=_leave_with, args=(pid, started), daemon=True, name="follow-parent").start()
+    pid, _, started = identity.partition(":")
+    threading.Thread(target=_leave_with, args=(int(pid), started), daemon=True, name="follow-parent").start()
 
 
 def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
     """Runs a step's program as a child process and turns its failure into the same error here.
 
+    This process leaves with its own parent.  A SIGTERM it passes on, and waits for what the step makes of it.
+
     Raises:
         HoplineError: the step failed; message, remedy and code are the step's own.
     """
+    follow_parent()
     command = [sys.executable, "-m", module]
     for name, value in arguments.items():
         command += [f"--{name.replace('_', '-')}", value]
     command += ["--work-dir", work]
     failure = Path(work) / FAILURE_FILE
     failure.unlink(missing_ok=True)
-    child = subprocess.Popen(command, env=child_environment())
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
-    try:
-        code = child.wait()
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        if child.poll() is None:
+    with subprocess.Popen(command, env=child_environment()) as child, _passing_on_termination(child):
+        try:
+            code = child.wait()
+        except BaseException:
             child.terminate()
-            child.wait()
+            raise  # Popen's own exit waits for it
     if code != ExitCode.DONE:
-        raise read_failure(failure) or failure_of(module, code)
+        error = read_failure(failure) or failure_of(module, code)
+        error.add_note(f"remedy: {error.remedy}")  # a pod's log shows the traceback, and nothing else of the error
+        raise error
 
 
 def failure_of(module: str, code: int) -> HoplineError:
-    """The error for a program that ended with `code` and left no word of why."""
+    """The error for a program that ended with `code` and left no word of why.
+
+    Args:
+        module: the program.
+        code: its exit code, or the negative number of the signal that ended it, as `subprocess` has it.
+    """
+    if code in (-signal.SIGINT, -signal.SIGTERM, ExitCode.INTERRUPTED, ExitCode.PREEMPTED):
+        return PreemptedError(f"{module} was told to stop", remedy="run the same command again: it continues")
     if code < 0:
         return InternalError(
             f"{module} was ended by signal {signal.Signals(-code).name}",
             remedy="run the same command again; if memory ran out, use a smaller batch",
         )
-    return InternalError(f"{module} left with exit code {code}", remedy="read its log above")
+    return _BY_CODE.get(code, InternalError)(f"{module} left with exit code {code}", remedy="read its log above")
 
 
 def write_failure(path: Path, step: str, error: HoplineError) -> None:
@@ -110,8 +117,21 @@ def read_failure(path: Path) -> HoplineError | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return _BY_CODE[content["code"]](content["message"], remedy=content["remedy"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # also of a process killed while it wrote
         return None
+
+
+@contextlib.contextmanager
+def _passing_on_termination(child: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Hands SIGTERM to `child` instead of dying of it.  Only a main thread can: elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _start_time(pid: int) -> str:
@@ -136,9 +156,13 @@ def _alive(pid: int, started: str) -> bool:
 def _leave_with(pid: int, started: str) -> None:
     try:
         descriptor = os.pidfd_open(pid)
-    except (OSError, AttributeError):  # no pidfd on this system, or the process has just gone
+    except (OSError, AttributeError):  # no such process any more, or a system without pidfd
         while _alive(pid, started):
             time.sleep(_POLL_SECONDS)
     else:
-        select.select([descriptor], [], [])
+        # Compared after opening: from here on the number cannot pass to another process unseen.
+        if _alive(pid, started):
+            ended = select.poll()
+            ended.register(descriptor, select.POLLIN)
+            ended.poll()
     os._exit(ExitCode.PREEMPTED)

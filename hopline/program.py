@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hopline.errors import ExitCode, HoplineError, InternalError
+from hopline.errors import ExitCode, HoplineError, InternalError, PreemptedError
 from hopline.process import FAILURE_FILE, follow_parent, write_failure
 
 
@@ -40,6 +40,8 @@ def run(
     try:
         main(options)
         return ExitCode.DONE
+    except _TerminatedError:
+        failure = PreemptedError(f"{step} was told to stop", remedy="run the same command again: it continues")
     except KeyboardInterrupt:
         print(f"{step}: interrupted; the same command continues", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -59,10 +61,18 @@ def run(
     return failure.code
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, in the form of an interrupt: no `except Exception` holds it up."""
+
+
 def terminate_as_interrupt() -> None:
-    """Makes SIGTERM raise KeyboardInterrupt, so that a step cleans up in the same way for both."""
+    """Makes the first SIGTERM raise an interrupt, so that a step cleans up in the same way for both.
+
+    Further ones are ignored: they come from every process above, and must not cut the cleaning up short.
+    """
 
     def raise_interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _TerminatedError
 
     signal.signal(signal.SIGTERM, raise_interrupt)

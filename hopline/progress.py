@@ -27,10 +27,14 @@ class Progress:
         unit: what is counted, such as "tokens".
         phase: what the step is doing, such as "validating".
         done: what an earlier process has done already.
+        quiet: shows nothing; for all workers but the chief.
     """
 
-    def __init__(self, step: str, total: int, unit: str, *, phase: str = "", done: int = 0) -> None:
+    def __init__(
+        self, step: str, total: int, unit: str, *, phase: str = "", done: int = 0, quiet: bool = False
+    ) -> None:
         self.step, self.total, self.unit, self.phase, self.done = step, total, unit, phase, done
+        self._quiet = quiet
         self._from = done
         self._started = time.monotonic()
         self._line_at = self._status_at = 0.0
@@ -49,6 +53,8 @@ class Progress:
     def update(self, done: int, **values: float) -> None:
         """Sets the work done and the values to show beside it, such as `loss`; cheap, call it at every step."""
         self.done = done
+        if self._quiet:
+            return
         now = time.monotonic()
         finished = bool(self.total) and done >= self.total
         if self._status and (finished or now - self._status_at >= _STATUS_SECONDS):

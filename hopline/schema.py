@@ -11,6 +11,7 @@
 A split is its shards in the order of their names: consecutive passages of consecutive documents.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PAD, UNKNOWN, EOS = 0, 1, 2
@@ -42,7 +43,7 @@ class Passage:
     document: str
     offset: int
     look_behind: int
-    tokens: list[int]
+    tokens: Sequence[int]
 
 
 def shard_name(split: str, index: int, count: int) -> str:

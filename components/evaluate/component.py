@@ -1,0 +1,36 @@
+"""Declares `evaluate` to Kubeflow; the program is `python -m components.evaluate`."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from hopline.images import TRAIN
+
+
+@dsl.component(base_image=TRAIN, install_kfp_package=False)
+def evaluate(
+    *,
+    examples: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    evaluate_config: str,
+    registry: str,
+    champion: str,
+    work_dir: str,
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> NamedTuple("Verdict", [("decision", str)]):  # type: ignore[valid-type]
+    """Scores challenger and champion on one split; the decision is "promote" or "reject"."""
+    import json
+    from pathlib import Path
+
+    from hopline.artifacts import read_manifest
+    from hopline.process import run_step
+
+    artifacts = {"examples": examples.path, "model": model.path, "output": evaluation.path}
+    arguments = {"evaluate_config": evaluate_config, "registry": registry, "champion": champion}
+    run_step("components.evaluate", {**artifacts, **arguments}, work_dir)
+    facts = read_manifest(Path(evaluation.path), "evaluation").facts
+    for name in sorted({"challenger_perplexity", "champion_perplexity"} & facts.keys()):
+        metrics.log_metric(name, facts[name])
+    decided = json.loads(Path(evaluation.path, "decision.json").read_text(encoding="utf-8"))
+    return (decided["decision"],)

@@ -1,0 +1,87 @@
+"""The pictures of the report, as SVG."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from components.evaluate.compare import Floats
+
+if TYPE_CHECKING:
+    from components.evaluate.measure import Measurement
+
+CHALLENGER_COLOUR, CHAMPION_COLOUR = "#1f6feb", "#9a6700"
+_SEGMENTS = 100  # points along the split
+_BINS = 60
+# Without a salt the file's ids are random, and the same evaluation would give another report.
+_STYLE = {
+    "svg.hashsalt": "hopline",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+
+
+def pictures(measured: "Measurement") -> dict[str, bytes]:
+    """The report's pictures: caption to SVG."""
+    challenger = measured.challenger.comparable
+    champion = measured.champion.comparable if measured.champion else None
+    with mpl.rc_context(_STYLE):
+        drawn = {"Perplexity through the split": _through(challenger, champion)}
+        if champion is not None and measured.difference is not None:
+            block = measured.difference.block
+            caption = f"Challenger minus champion, mean of each {block} consecutive tokens (below 0 it is better)"
+            drawn[caption] = _histogram(challenger, champion, block)
+    return drawn
+
+
+def _through(challenger: Floats, champion: Floats | None) -> bytes:
+    """Perplexity of consecutive segments of the split."""
+    figure, axes = _canvas()
+    for name, nll, colour in (
+        ("champion", champion, CHAMPION_COLOUR),
+        ("challenger", challenger, CHALLENGER_COLOUR),
+    ):
+        if nll is not None:
+            starts, means = _block_means(nll, -(-len(nll) // _SEGMENTS))
+            with np.errstate(over="ignore"):
+                axes.plot(starts, np.exp(means), label=name, color=colour, linewidth=1.4)
+    axes.set(xlabel="token", ylabel="perplexity", yscale="log")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _histogram(challenger: Floats, champion: Floats, block: int) -> bytes:
+    """How the paired differences spread."""
+    _, means = _block_means(challenger - champion, block)
+    means = means[np.isfinite(means)]
+    figure, axes = _canvas()
+    axes.hist(means, bins=_BINS, color=CHALLENGER_COLOUR, alpha=0.75)
+    axes.axvline(0, color="black", linewidth=0.8)
+    if len(means):
+        axes.axvline(means.mean(), color=CHAMPION_COLOUR, linewidth=1.6, label=f"mean {means.mean():+.4f}")
+        axes.legend(frameon=False)
+    axes.set(xlabel="nats per token", ylabel="blocks")
+    return _svg(figure)
+
+
+def _block_means(values: Floats, block: int) -> tuple[Any, Floats]:
+    starts = np.arange(0, len(values), block)
+    return starts, np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
+
+
+def _canvas() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(7.6, 2.9), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()

@@ -1,0 +1,127 @@
+"""Scores raw text by an exported model, in a process of its own: `python -m components.evaluate.score`.
+
+Here the export stands alone, as it will when it serves: raw text in, TensorFlow and nothing of the model's code.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluate.scores import Scores
+from components.evaluate.text import read_documents
+from hopline import program
+from hopline.errors import InternalError
+from hopline.progress import Progress
+
+SIGNATURE = "score"
+_BATCH_CHARACTERS = 1 << 18  # documents scored in one call; a longer one is a call by itself
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the program takes."""
+    parser = program.parser("evaluate.score", "Scores raw text by an exported model.")
+    parser.add_argument("--saved-model", type=Path, required=True, help="folder of the export")
+    parser.add_argument("--text", type=Path, required=True, help="folder of the raw text, <split>-*.jsonl")
+    parser.add_argument("--split", required=True, help="which of its splits")
+    parser.add_argument("--words", type=Path, help="file of words, one a line, whose ids are wanted as well")
+    parser.add_argument("--phase", default="export", help="what to call this in the progress shown")
+    parser.add_argument("--output", type=Path, required=True, help="file to write, .npz")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parses, scores, and returns the exit code."""
+    return program.run("evaluate", arguments(), _score, argv)
+
+
+def prepare_devices() -> None:
+    """Sets TensorFlow up so that two processes share a GPU and agree on numbers.
+
+    Without memory growth the first process takes the whole device.  TensorFloat-32 rounds products to 10 bits, by
+    which two programs of the same model would differ in the third digit.
+    """
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def _score(options: argparse.Namespace) -> None:
+    documents = read_documents(options.text, options.split)
+    words = options.words.read_text(encoding="utf-8").split("\n") if options.words else []
+    prepare_devices()
+    progress = Progress("evaluate", sum(map(len, documents)), "characters", phase=options.phase)
+    score_text(options.saved_model, documents, words, progress.update).save(options.output)
+
+
+def score_text(
+    saved_model: Path, documents: Sequence[str], words: Sequence[str], report: Callable[[int], None]
+) -> Scores:
+    """Scores `documents` by the export and looks up `words` in its vocabulary.
+
+    Args:
+        saved_model: folder of the export.
+        documents: whole documents.
+        words: any words; none for no look-up.
+        report: called with the number of characters done so far.
+
+    Raises:
+        InternalError: the export does not load or has no signature "score", or it cuts `words` differently.
+    """
+    import tensorflow as tf
+
+    try:
+        model = tf.saved_model.load(str(saved_model))  # kept: a signature does not keep its model alive
+        function = model.signatures[SIGNATURE]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise InternalError(
+            f'{saved_model} cannot be loaded, or has no signature "{SIGNATURE}": {error}',
+            remedy="train the model again, or roll back if it is the champion",
+        ) from error
+
+    def call(texts: Sequence[str]) -> dict[str, Any]:
+        return {name: value.numpy() for name, value in function(text=tf.constant(texts, tf.string)).items()}
+
+    index: dict[bytes, int] = {}
+    parts = []
+    done = 0
+    for batch in _batches(documents):
+        scored = call(batch)
+        parts.append((scored["nll"], scored["ids"], _indexed(scored["words"], index)))
+        done += sum(map(len, batch))
+        report(done)
+    looked_up = call([" ".join(words)])["ids"] if words else np.zeros(0, np.int64)
+    if len(looked_up) != len(words):
+        raise InternalError(
+            f"{saved_model} reads {len(words):,} words as {len(looked_up):,} tokens",
+            remedy="the models cut text differently and cannot be compared: use another registry",
+        )
+    nll, ids, word_index = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Scores(nll, ids, word_index, tuple(word.decode() for word in index), looked_up)
+
+
+def _batches(documents: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    characters = 0
+    for document in documents:
+        if batch and characters + len(document) > _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+        batch.append(document)
+        characters += len(document)
+    yield batch
+
+
+def _indexed(words: npt.NDArray[np.object_], index: dict[bytes, int]) -> npt.NDArray[np.int32]:
+    """Each word's number in `index`, which grows by the words that are new."""
+    return np.fromiter((index.setdefault(word, len(index)) for word in words), np.int32, count=len(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

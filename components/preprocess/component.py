@@ -1,0 +1,21 @@
+"""Declares `preprocess` to Kubeflow; the program is `python -m components.preprocess`."""
+
+from kfp import dsl
+
+from hopline.images import PREPROCESS
+
+
+@dsl.component(base_image=PREPROCESS, install_kfp_package=False)
+def preprocess(
+    *,
+    corpus_config: str,
+    preprocess_config: str,
+    fingerprint: str,
+    work_dir: str,
+    examples: dsl.Output[dsl.Dataset],
+) -> None:
+    """Turns the corpus into examples; a new fingerprint is a new corpus, also to Kubeflow's cache."""
+    from hopline.process import run_step
+
+    arguments = {"corpus_config": corpus_config, "preprocess_config": preprocess_config, "fingerprint": fingerprint}
+    run_step("components.preprocess", {**arguments, "output": examples.path}, work_dir)

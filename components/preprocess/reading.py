@@ -1,0 +1,192 @@
+"""Reads the text of a range, piece by piece, as valid UTF-8 with its document, split and place."""
+
+import io
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from components.preprocess.plan import Range, Segment
+from hopline.config import CorpusConfig
+from hopline.corpus import open_source, split_by_hash, unreadable
+from hopline.errors import UserError
+
+PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words
+_BATCH_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive text of one document; pieces end where tokens do.
+
+    Attributes:
+        segment: what it was read from.
+        split: the document's split.
+        document: the document's name (`hopline.schema.Passage`).
+        offset: the byte at which the text begins, in the file or, for a JSON line, in the document.
+        text: valid UTF-8.
+    """
+
+    segment: Segment
+    split: str
+    document: str
+    offset: int
+    text: bytes
+
+    @property
+    def cut(self) -> bool:
+        """Whether the document may have more text in other segments."""
+        return self.document == self.segment.file and not self.segment.whole
+
+
+def pieces(work: Range, config: CorpusConfig) -> Iterator[Piece]:
+    """The text of all documents of the range, in order.  Reads as it goes and holds one document at most.
+
+    Raises:
+        UserError: a file cannot be read or holds what is no text; the message names file and byte.
+    """
+    read = {"file": _file, "blank-line": _paragraphs, "json-line": _json_lines}[config.documents]
+    for segment in work.segments:
+        try:
+            with open_source(segment.path) as stream:
+                if segment.start:
+                    stream.seek(segment.start)
+                first = segment.start
+                if first == 0 and stream.peek(len(_BOM)).startswith(_BOM):
+                    first = len(stream.read(len(_BOM)))
+                yield from read(segment, stream, first, config)
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(segment.path, error) from error
+
+
+def batches(items: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Groups consecutive pieces into lists of about a megabyte, enough to keep the tokeniser busy."""
+    batch: list[Piece] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.text) + 64  # an overhead per piece bounds a batch of tiny ones
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def text_before(segment: Segment, size: int, config: CorpusConfig) -> tuple[bytes, bool]:
+    """About `size` bytes of text before the segment, from a token's start on.
+
+    Returns:
+        The text, and whether it reaches back to the start of the file.
+    """
+    begin = max(0, segment.start - size)
+    with open_source(segment.path) as stream:
+        stream.seek(begin)
+        text = stream.read(segment.start - begin)
+    if begin == 0:
+        text = text.removeprefix(_BOM)
+    elif found := re.search(rb"[\n ]", text):
+        text = text[found.end() :]
+    else:
+        text = b""
+    return _text(segment, begin, text, config), begin == 0
+
+
+def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
+    """The segment as a part of one document."""
+    length = segment.end - first if segment.end >= 0 else -1
+    for offset, text in _cut(stream, first, length):
+        yield Piece(segment, segment.split, segment.file, offset, _text(segment, offset, text, config))
+
+
+def _paragraphs(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
+    """Documents separated by blank lines, which belong to none."""
+    begin, lines = first, list[bytes]()
+    for offset, line in itertools.chain(_lines(segment, stream, first), [(-1, b"")]):
+        if line.strip():
+            lines.append(line)
+            continue
+        if lines:
+            text = _text(segment, begin, b"".join(lines), config)
+            yield from _document(segment, begin, begin, text, config)
+        begin, lines = offset + len(line), []
+
+
+def _json_lines(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
+    """One JSON object a line, the document being one of its fields."""
+    for offset, line in _lines(segment, stream, first):
+        if not line.strip():
+            continue
+        source = _text(segment, offset, line, config)
+        try:
+            value = json.loads(source)
+            if not isinstance(value, dict) or not isinstance(value.get(config.text_field), str):
+                raise ValueError(f'it is no object with a string "{config.text_field}"')
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{segment.path}, line {_line_number(segment, offset)} (byte {offset}) is no document: {error}",
+                remedy="correct the line, or set corpus.text_field or corpus.documents to what the file holds",
+            ) from error
+        text = value[config.text_field]
+        if config.invalid_utf8 == "replace":
+            text = _SURROGATES.sub("\ufffd", text)  # JSON can spell half a surrogate pair, which has no UTF-8
+        encoded = _text(segment, offset, text.encode("utf-8", "surrogatepass"), config)
+        yield from _document(segment, offset, 0, encoded, config)
+
+
+def _document(segment: Segment, begin: int, first: int, text: bytes, config: CorpusConfig) -> Iterator[Piece]:
+    """The pieces of one document of several in a file: it begins at byte `begin`, its text counts from `first`."""
+    split = segment.split or split_by_hash(text.strip(), config)
+    for offset, part in _cut(io.BytesIO(text), first, -1):
+        yield Piece(segment, split, f"{segment.file}@{begin}", offset, part)
+
+
+def _lines(segment: Segment, stream: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
+    while (segment.end < 0 or offset < segment.end) and (line := stream.readline()):
+        yield offset, line
+        offset += len(line)
+
+
+def _cut(stream: BinaryIO, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
+    """Reads `length` bytes (-1: all) in parts that end behind a line end or, in a long line, behind a space."""
+    held: list[bytes] = []
+    while block := stream.read(PIECE_BYTES if length < 0 else min(PIECE_BYTES, length)):
+        length -= len(block) if length >= 0 else 0
+        if end := block.rfind(b"\n") + 1 or block.rfind(b" ") + 1:
+            part = b"".join([*held, block[:end]])
+            yield offset, part
+            offset += len(part)
+            held = []
+        held.append(block[end:])
+    if rest := b"".join(held):
+        yield offset, rest
+
+
+def _text(segment: Segment, offset: int, data: bytes, config: CorpusConfig) -> bytes:
+    """`data` as valid UTF-8.  It begins and ends between characters, so parts decode as the whole would."""
+    if (position := data.find(b"\0")) >= 0:
+        raise UserError(
+            f"{segment.path} holds a NUL at byte {offset + position}: it is binary, or text that is not UTF-8",
+            remedy="leave the file out of the corpus, or convert it to UTF-8",
+        )
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        if config.invalid_utf8 == "replace":
+            return data.decode(errors="replace").encode()
+        raise UserError(
+            f"{segment.path} is not UTF-8 at byte {offset + error.start} ({error.reason})",
+            remedy='correct the file, or set corpus.invalid_utf8 to "replace"',
+        ) from error
+    return data
+
+
+def _line_number(segment: Segment, offset: int) -> int:
+    """The number, from 1, of the line that begins at byte `offset` of the file's text."""
+    with open_source(segment.path) as stream:
+        return 1 + sum(line.count(b"\n") for _, line in _cut(stream, 0, offset))

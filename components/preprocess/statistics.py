@@ -1,0 +1,103 @@
+"""What a split holds, counted range by range and added up."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hopline.schema import UNKNOWN
+
+_QUANTILES = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
+@dataclass
+class Tally:
+    """Counts over a part of a split; `add` the parts in any order.
+
+    Attributes:
+        word_counts: int64 [V], how often each id occurs.
+        characters: of the text, line ends and spaces included.
+        unknown: uint64, sorted: hashes of the distinct words that became `<unk>`.
+        lengths: how many documents have so many tokens; empty documents do not count.
+        cut_documents: tokens here of each document that other parts may continue.
+    """
+
+    word_counts: np.ndarray
+    characters: int = 0
+    unknown: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    lengths: Counter[int] = field(default_factory=Counter)
+    cut_documents: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, `<eos>` included."""
+        return int(self.word_counts.sum())
+
+    @property
+    def unknown_rate(self) -> float:
+        """The share of `<unk>` in all tokens; 0 where there are none."""
+        return int(self.word_counts[UNKNOWN]) / max(self.tokens, 1)
+
+    @property
+    def document_lengths(self) -> Counter[int]:
+        """`lengths` with the documents that were cut, now that all their parts are here."""
+        return self.lengths + Counter(tokens for tokens in self.cut_documents.values() if tokens)
+
+    def add(self, other: "Tally") -> None:
+        """Adds the counts of another part of the same split."""
+        self.word_counts = self.word_counts + other.word_counts
+        self.characters += other.characters
+        self.unknown = np.union1d(self.unknown, other.unknown)
+        self.lengths += other.lengths
+        self.cut_documents += other.cut_documents
+
+    def save(self, path: Path) -> None:
+        """Writes the counts to `path` (NumPy's .npz, without pickle)."""
+        np.savez(
+            path,
+            word_counts=self.word_counts,
+            characters=self.characters,
+            unknown=self.unknown,
+            lengths=np.array(sorted(self.lengths.items()), np.int64).reshape(-1, 2),
+            cut_names=np.array(list(self.cut_documents), np.str_),
+            cut_tokens=np.array(list(self.cut_documents.values()), np.int64),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "Tally":
+        """Reads what `save` wrote."""
+        with np.load(path) as arrays:
+            return cls(
+                arrays["word_counts"],
+                int(arrays["characters"]),
+                arrays["unknown"],
+                Counter(dict(arrays["lengths"].tolist())),
+                Counter(dict(zip(arrays["cut_names"].tolist(), arrays["cut_tokens"].tolist(), strict=True))),
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """The split's entry in statistics.json.  Its size grows with the vocabulary only."""
+        lengths = self.document_lengths
+        unknown_types = len(self.unknown)
+        return {
+            "documents": lengths.total(),
+            "tokens": self.tokens,
+            "types": int(np.count_nonzero(self.word_counts)) - bool(unknown_types) + unknown_types,
+            "unknown_tokens": int(self.word_counts[UNKNOWN]),
+            "unknown_types": unknown_types,
+            "unknown_rate": self.unknown_rate,
+            "characters": self.characters,
+            "document_tokens": _quantiles(lengths),
+            "word_counts": self.word_counts.tolist(),
+        }
+
+
+def _quantiles(lengths: Counter[int]) -> dict[str, int]:
+    """The smallest length that reaches each quantile: always a length that occurs."""
+    if not lengths:
+        return {}
+    values = np.array(sorted(lengths))
+    reached = np.cumsum([lengths[value] for value in values.tolist()]) / lengths.total()
+    return {name: int(values[np.searchsorted(reached, share)]) for name, share in _QUANTILES.items()}

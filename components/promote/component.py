@@ -1,0 +1,21 @@
+"""Declares `promote` to Kubeflow; the program is `python -m components.promote`."""
+
+from kfp import dsl
+
+from hopline.images import CONTROL
+
+
+@dsl.component(base_image=CONTROL, install_kfp_package=False)
+def promote(
+    *,
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    registry: str,
+    work_dir: str,
+    promotion: dsl.Output[dsl.Artifact],
+) -> None:
+    """Makes the model the registry's champion, if the evaluation blesses it against the one that stands now."""
+    from hopline.process import run_step
+
+    arguments = {"model": model.path, "evaluation": evaluation.path, "registry": registry}
+    run_step("components.promote", {**arguments, "output": promotion.path}, work_dir)

@@ -1,0 +1,89 @@
+"""Checkpoints: everything that decides how training goes on, whole and verified.
+
+A checkpoint is a sealed directory, `step-<n>/`, with the weights, the optimizer's variables, the best weights so far
+and the numbers of `TrainState`.  The data position needs no entry: batches are a function of the step
+(`components.train.batches`).
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hopline import artifacts
+from hopline.errors import UserError
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+KIND = "checkpoint"
+KEPT = 2
+_STATE, _CURRENT, _BEST = "state.json", "current.npz", "best.npz"
+
+
+@dataclass
+class TrainState:
+    """Where training stands.
+
+    Attributes:
+        step: updates done.
+        learning_rate: as annealed so far.
+        valid_loss: mean negative log-likelihood per token at the last validation, in nats; None before the first.
+        best_valid_loss: the least of them.
+        finished: why training is over; "" while it is not.
+    """
+
+    learning_rate: float
+    step: int = 0
+    valid_loss: float | None = None
+    best_valid_loss: float | None = None
+    finished: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory; `best` is empty before the first validation."""
+
+    state: TrainState
+    current: Arrays
+    best: Arrays
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`."""
+    with artifacts.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
+        np.savez(directory / _CURRENT, **checkpoint.current)
+        np.savez(directory / _BEST, **checkpoint.best)
+        artifacts.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
+        artifacts.seal(directory, KIND, parents={}, config={})
+    for old in _newest_first(folder)[KEPT:]:
+        artifacts.remove_tree(old)
+
+
+def load_newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint whose checksums hold; a damaged one is reported and the one before it is taken."""
+    for directory in _newest_first(folder):
+        try:
+            artifacts.verify(directory, KIND)
+        except UserError as error:
+            print(f"train: {error.message}; falling back to the checkpoint before it", file=sys.stderr)
+            continue
+        return Checkpoint(
+            state=TrainState(**json.loads((directory / _STATE).read_text(encoding="utf-8"))),
+            current=_read(directory / _CURRENT),
+            best=_read(directory / _BEST),
+        )
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _read(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)

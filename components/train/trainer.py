@@ -1,0 +1,238 @@
+"""The training loop, one page: step, check, log, validate and anneal, save, stop."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.train import checkpoint
+from components.train.batches import Batches
+from components.train.checkpoint import Arrays, Checkpoint, TrainState
+from components.train.log import TrainingLog, read_log
+from components.train.plots import plot_curve
+from components.train.step import StepResult, TrainStep, make_optimizer
+from hopline.config import ModelConfig, TrainConfig
+from hopline.data import TokenStream
+from hopline.errors import DivergedError, PreemptedError
+from hopline.metrics import perplexity, scoring_windows, window_nll
+from hopline.model import MemoryNetwork
+from hopline.progress import Progress
+from hopline.schema import PAD
+
+LOG_FILE = "log.jsonl"
+CURVE_FILE = "curve.png"
+CHECKPOINTS = "checkpoints"
+# The authors' program anneals unless validation cost falls below this share of the one before.
+IMPROVEMENT = 0.9999
+
+
+class Trainer:
+    """Trains one model; every worker runs the same trainer, and only the chief writes.
+
+    Args:
+        strategy: a MultiWorkerMirroredStrategy.
+        chief: whether this worker writes checkpoints, log and plots.
+        scratch: the folder for them.
+        train: the training split.
+        valid: the validation split.
+        vocabulary_size: V.
+        model_config: the model's shape.
+        config: the recipe.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        chief: bool,
+        scratch: Path,
+        train: TokenStream,
+        valid: TokenStream,
+        vocabulary_size: int,
+        model_config: ModelConfig,
+        config: TrainConfig,
+    ) -> None:
+        self._strategy = strategy
+        self._chief = chief
+        self._scratch = scratch
+        self._config = config
+        self._valid = valid
+        self._batches = Batches(train, config, model_config.memory)
+        with strategy.scope():
+            self._model = build_model(model_config, vocabulary_size, config)
+            self._optimizer = make_optimizer(config)
+            self._optimizer.build(self._model.trainable_variables)
+        self._train_step = TrainStep(strategy, self._model, self._optimizer, config)
+        self._compiled_nll = tf.function(window_nll, jit_compile=True)
+        self._valid_sums = tf.function(self._reduce_scores)
+        self._state = TrainState(learning_rate=config.learning_rate)
+        self._best: Arrays = {}
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Trains until the recipe is done, from the newest checkpoint if there is one.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite.
+            PreemptedError: `stopping` turned true here or on another worker; everything is saved.
+        """
+        self._restore()
+        state, steps = self._state, self._last_step()
+        log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
+        progress = self._progress(steps)
+        saved_at = time.monotonic()
+        while not state.finished:
+            started = time.monotonic()
+            result = self._train_step(self._windows, stopping=stopping())
+            self._require_finite(result)
+            state.step += 1
+            if log:
+                seconds = time.monotonic() - started
+                log.write(
+                    step=state.step, epoch=state.step / self._batches.steps_per_epoch, loss=result.loss,
+                    gradient_norm=result.gradient_norm, learning_rate=state.learning_rate,
+                    targets_per_second=result.targets / seconds,
+                )  # fmt: skip
+            progress.update(state.step * self._targets_per_step, loss=result.loss, lr=state.learning_rate)
+            ended = state.step % self._batches.steps_per_epoch == 0 or state.step == steps
+            if ended:
+                self._end_epoch(log, last=state.step == steps)
+            if ended or result.stopping or time.monotonic() - saved_at > self._config.checkpoint_seconds:
+                self._save(log)
+                saved_at = time.monotonic()
+            if result.stopping and not state.finished:
+                raise PreemptedError(
+                    f"training was told to stop after step {state.step}; it is saved",
+                    remedy="run the same command again to continue",
+                )
+        if log:
+            log.close()
+
+    @property
+    def _targets_per_step(self) -> int:
+        return self._config.sequences * self._config.targets
+
+    def _last_step(self) -> int:
+        steps = self._config.epochs * self._batches.steps_per_epoch
+        return min(steps, self._config.max_steps) if self._config.max_steps else steps
+
+    def _progress(self, steps: int) -> Progress:
+        total, done = steps * self._targets_per_step, self._state.step * self._targets_per_step
+        return Progress("train", total, "targets", done=done, quiet=not self._chief)
+
+    def _windows(self, replica: int, replicas: int) -> npt.NDArray[np.int32]:
+        """Replica r of R owns the r-th of R equal ranges of the global batch's slots."""
+        share = self._config.sequences // replicas
+        return self._batches.windows(self._state.step, replica * share, share)
+
+    def _require_finite(self, result: StepResult) -> None:
+        if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
+            return
+        starts = ", ".join(str(start) for start in self._batches.starts(self._state.step)[:4])
+        raise DivergedError(
+            f"the loss is {result.loss} and the gradient's norm {result.gradient_norm} at step {self._state.step + 1}, "
+            f"on the windows at {starts}, ... of the training stream; both must be finite",
+            remedy="lower train.learning_rate or train.clip_norm",
+        )
+
+    def _end_epoch(self, log: TrainingLog | None, *, last: bool) -> None:
+        """Validates, keeps the best weights, anneals the learning rate and decides whether training is over."""
+        state, config = self._state, self._config
+        loss = self._validate()
+        if state.best_valid_loss is None or loss < state.best_valid_loss:
+            state.best_valid_loss = loss
+            self._best = self._weights()
+        if state.valid_loss is not None and loss > IMPROVEMENT * state.valid_loss:
+            state.learning_rate /= config.anneal
+            self._optimizer.learning_rate.assign(state.learning_rate)
+        state.valid_loss = loss
+        if last:
+            state.finished = f"{state.step:,} steps are done"
+        elif state.learning_rate < config.min_learning_rate:
+            state.finished = f"the learning rate fell below {config.min_learning_rate}"
+        if log:
+            epoch = state.step / self._batches.steps_per_epoch
+            log.write(step=state.step, epoch=epoch, valid_loss=loss, learning_rate=state.learning_rate)
+
+    def _validate(self) -> float:
+        """Mean negative log-likelihood over the validation split in nats; the workers share the windows."""
+        targets = self._config.targets
+        replicas = self._strategy.num_replicas_in_sync
+        progress = Progress("train", self._valid.targets, "tokens", phase="validating", quiet=not self._chief)
+        batches = list(scoring_windows(self._valid, self._model.memory, targets))
+        total, count = 0.0, 0
+        for first in range(0, len(batches), replicas):
+            sums, counts = self._score(batches[first : first + replicas])
+            total, count = total + sums, count + counts
+            progress.update(count, perplexity=perplexity(total / count))
+        return total / count
+
+    def _score(self, batches: list[npt.NDArray[np.int32]]) -> tuple[float, int]:
+        """Sum of negative log-likelihoods and number of targets over one batch per replica."""
+
+        def value(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
+            index = context.replica_id_in_sync_group
+            return tf.constant(batches[index] if index < len(batches) else np.full_like(batches[0], PAD))
+
+        windows = self._strategy.experimental_distribute_values_from_function(value)
+        total, count = self._valid_sums(windows)
+        return float(total), int(count)
+
+    def _replica_scores(self, windows_BS: tf.Tensor) -> tf.Tensor:
+        nll_BT = self._compiled_nll(self._model, windows_BS)
+        count = tf.math.count_nonzero(windows_BS[:, self._model.memory :] != PAD, dtype=tf.float64)
+        return tf.stack([tf.reduce_sum(tf.cast(nll_BT, tf.float64)), count])
+
+    def _reduce_scores(self, windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        per_replica = self._strategy.run(self._replica_scores, args=(windows,))
+        return tf.unstack(self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None))
+
+    def _save(self, log: TrainingLog | None) -> None:
+        if not log:
+            return
+        log.flush()
+        current = {**self._weights(), **_arrays("optimizer", self._optimizer.variables)}
+        checkpoint.save(self._scratch / CHECKPOINTS, Checkpoint(self._state, current, self._best))
+        plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
+
+    def _restore(self) -> None:
+        """Continues from the newest sound checkpoint, if there is one."""
+        found = checkpoint.load_newest(self._scratch / CHECKPOINTS)
+        if found is None:
+            return
+        self._state, self._best = found.state, found.best
+        set_weights(self._model, found.current)
+        for name, variable in _named("optimizer", self._optimizer.variables):
+            variable.assign(found.current[name])
+        if self._chief:
+            print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
+
+    def _weights(self) -> Arrays:
+        return _arrays("model", self._model.variables)
+
+
+def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainConfig) -> MemoryNetwork:
+    """The model at its start, built; weights are a function of `config.seed`.  Set the precision before."""
+    keras.utils.set_random_seed(config.seed)
+    model = MemoryNetwork(vocabulary_size=vocabulary_size, name="memory_network", **model_config.to_dict())
+    model.build((None, model_config.memory + config.targets - 1))
+    return model
+
+
+def set_weights(model: MemoryNetwork, arrays: Arrays) -> None:
+    """Puts a checkpoint's weights into the model."""
+    for name, variable in _named("model", model.variables):
+        variable.assign(arrays[name])
+
+
+def _named(prefix: str, variables: list[keras.Variable]) -> list[tuple[str, keras.Variable]]:
+    return [(f"{prefix}.{index:03}", variable) for index, variable in enumerate(variables)]
+
+
+def _arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(prefix, variables)}

@@ -1,0 +1,117 @@
+"""The program of one worker.  Its place among the workers is in TF_CONFIG, as TensorFlow defines it.
+
+    {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}
+
+Worker 0 is the chief: it alone writes.  A single worker needs no TF_CONFIG.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hopline import program
+from hopline.artifacts import read_manifest
+from hopline.config import ModelConfig, TrainConfig
+from hopline.errors import UserError
+from hopline.schema import EXAMPLES
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The worker's command line."""
+    parser = program.parser("train.worker", "Trains as one worker of a group; TF_CONFIG says which.")
+    parser.add_argument("--examples", type=Path, required=True, help="folder of examples (preprocess)")
+    parser.add_argument("--model-config", required=True, help="[model] as JSON")
+    parser.add_argument("--train-config", required=True, help="[train] as JSON")
+    parser.add_argument("--training-dir", type=Path, required=True, help="checkpoints and log of the whole group")
+    parser.add_argument("--threads", type=int, default=0, help="compute threads; 0 for one per core")
+    return parser
+
+
+def worker_index() -> int:
+    """This worker's index among the workers, 0 for the chief.
+
+    Raises:
+        UserError: TF_CONFIG is set but is not what TensorFlow defines.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return 0
+    try:
+        return int(json.loads(text)["task"]["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"TF_CONFIG is {text!r}, which does not name a task index",
+            remedy='set it to {"cluster": {"worker": [...]}, "task": {"type": "worker", "index": 0}}',
+        ) from error
+
+
+def work(options: argparse.Namespace) -> None:
+    """Joins the group and trains."""
+    told_to_stop = _StopSignal()
+    chief = worker_index() == 0
+    model_config = ModelConfig.from_json(options.model_config)
+    config = TrainConfig.from_json(options.train_config)
+    manifest = read_manifest(options.examples, EXAMPLES)
+
+    import keras
+    import tensorflow as tf
+
+    from components.train.trainer import Trainer
+    from hopline.data import load_stream
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.experimental.enable_op_determinism()
+    if config.precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    # Ring, because NCCL needs a GPU on every worker.
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    communication = tf.distribute.experimental.CommunicationImplementation
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=tf.distribute.experimental.CommunicationOptions(
+            implementation=communication.NCCL if gpu else communication.RING
+        )
+    )
+    replicas = strategy.num_replicas_in_sync
+    if config.sequences % replicas:
+        raise UserError(
+            f"train.sequences is {config.sequences}, but must divide evenly among {replicas} devices",
+            remedy=f"set train.sequences to a multiple of {replicas}",
+        )
+    Trainer(
+        strategy=strategy,
+        chief=chief,
+        scratch=options.training_dir,
+        train=load_stream(options.examples, manifest, "train", least=config.targets),
+        valid=load_stream(options.examples, manifest, "valid", least=config.targets),
+        vocabulary_size=manifest.facts["vocabulary_size"],
+        model_config=model_config,
+        config=config,
+    ).run(stopping=told_to_stop)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one worker."""
+    return program.run("train", arguments(), work, argv)
+
+
+class _StopSignal:
+    """True once SIGTERM or SIGINT has come: the trainer then saves at the end of its step."""
+
+    def __init__(self) -> None:
+        self._come = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def __call__(self) -> bool:
+        return self._come
+
+    def _note(self, number: int, frame: object) -> None:
+        self._come = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What `hopline run` says at its end."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from hopline.artifacts import read_manifest
+from hopline.errors import ExitCode, HoplineError
+from hopline.registry import Registry
+from pipelines.run import LOG, REGISTRY, Run
+
+_TAIL_LINES = 30
+_MODELS = (("challenger", "challenger_perplexity"), ("champion", "champion_perplexity"))
+
+
+def print_result(run: Run, output: Path, console: Console) -> None:
+    """Prints perplexities, the decision with its reasons, and where things lie."""
+    rows: list[tuple[str, str]] = []
+    if (run.folder / "evaluation").exists():
+        facts = read_manifest(run.folder / "evaluation", "evaluation").facts
+        rows += [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
+        verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
+        rows += [("decision", verb), *(("", reason) for reason in facts["reasons"])]
+        rows += [("model", _shown(run.folder / "model")), ("curve", _shown(run.folder / "model" / "curve.png"))]
+        rows += [("report", _shown(run.folder / "evaluation" / "report.html"))]
+    else:
+        rows += [("skipped", f"nothing was trained: {run.resolution.get('reason', '')}")]
+    registry = Registry(output / REGISTRY)
+    champion = registry.champion()
+    rows += [("registry", _shown(registry.folder(champion.version)) if champion else "no champion yet")]
+    _print_rows(rows, console)
+
+
+def print_failure(error: HoplineError, log: Path, console: Console) -> None:
+    """Prints the error, its remedy and where the log is; of an internal one the log's last lines as well."""
+    if error.code == ExitCode.INTERNAL:
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+        console.print(Text("\n".join(["the log ends:", *tail]), "dim"), soft_wrap=True)
+    _print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(log))], console)
+
+
+def _print_rows(rows: list[tuple[str, str]], console: Console) -> None:
+    """Prints name and text, aligned; a line is never cut or folded, so that a path can be copied."""
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        line = Text.assemble((f"{name}:".ljust(width + 1) if name else " " * (width + 1), "bold"), "  ", text)
+        console.print(line, soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    """The path from the current folder if it is below, else whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

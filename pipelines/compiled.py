@@ -1,0 +1,34 @@
+"""The pipeline as YAML, for any Kubeflow Pipelines 2 server."""
+
+import tempfile
+from pathlib import Path
+
+from kfp import compiler
+
+from hopline.artifacts import write_text
+from hopline.config import Config
+from hopline.errors import UserError
+from pipelines.pipeline import parameters, training_pipeline
+
+
+def pipeline_yaml(config: Config) -> str:
+    """The compiled pipeline, whose parameters default to `config`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(training_pipeline, str(path), pipeline_parameters=parameters(config))
+        return path.read_text(encoding="utf-8")
+
+
+def write_pipeline(config: Config, path: Path) -> None:
+    """Writes `pipeline_yaml` to `path`, whole or not at all.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    text = pipeline_yaml(config)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(
+            f"--output {path} cannot be written: {error.strerror}", remedy="name a file in a folder that exists"
+        ) from error

@@ -1,0 +1,78 @@
+"""Runs the pipeline on this machine: `python -m pipelines.driver`, the child of `hopline run`.
+
+A process of its own, because kfp.local prints where it likes, replaces the root logger's handlers and
+patches `print` while it runs: here all of it goes to the log that the parent has made our output.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from kfp import local
+from kfp.local import subprocess_task_handler
+
+from hopline.config import Config
+from hopline.errors import ExitCode
+from hopline.process import child_environment, follow_parent
+from pipelines.pipeline import parameters, training_pipeline
+
+
+def run_local(config: Config, *, registry: Path, work: Path, root: Path) -> None:
+    """Runs the pipeline with kfp.local; every step is a process on this machine.
+
+    Args:
+        config: the configuration; relative patterns are taken from the current folder.
+        registry: folder of the registry.
+        work: the steps' work folder; a failed step leaves its `failure.json` there.
+        root: kfp's folder: `root/hopline-<time>/<step>/<artifact>`.
+
+    Raises:
+        RuntimeError: a step failed.
+    """
+    subprocess_task_handler.replace_python_executable = _with_interpreter
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(root),
+        workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
+        raise_on_error=True,
+    )
+    training_pipeline(registry=str(registry), work_dir=str(work), launcher="local", **parameters(config))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the pipeline that the arguments describe; the exit code says only whether it came to its end."""
+    arguments = argparse.ArgumentParser(prog="python -m pipelines.driver", description=__doc__, allow_abbrev=False)
+    for name in ("config", "registry", "work-dir", "root"):
+        arguments.add_argument(f"--{name}", type=Path, required=True)
+    options = arguments.parse_args(argv)
+    follow_parent()
+    os.environ.update(child_environment())  # kfp starts its children with ours: they follow this process
+    # Told to stop, the steps end first (each is told as well) and kfp then stops by itself.  A function, since
+    # SIG_IGN would be inherited by the steps.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+    try:
+        run_local(Config.load(options.config), registry=options.registry, work=options.work_dir, root=options.root)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.INTERNAL
+    return ExitCode.DONE
+
+
+def _with_interpreter(command: list[str], interpreter: str) -> list[str]:
+    """kfp's shell script with our interpreter in the place of `python3`.
+
+    kfp's own function replaces that word in the step's arguments as well (a corpus in /usr/lib/python3 is
+    then looked for elsewhere), and does not quote the interpreter for the shell.
+    """
+    shell, flags, script, *rest = command
+    return [shell, flags, script.replace("python3", shlex.quote(interpreter)), *rest]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

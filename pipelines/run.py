@@ -1,0 +1,198 @@
+"""`hopline run`: the whole pipeline on this machine, under one folder.
+
+    <output>/lock                held by the run; a killed run's lock falls with it
+    <output>/registry/           the champion, all promoted models, the history
+    <output>/cache/              the steps' work folder: a killed run is found again there
+    <output>/runs/<id>/          one run: config.toml, log.txt, and what was made: examples/, model/, evaluation/
+
+The pipeline runs in a child process (`pipelines.driver`) with a session of its own, so that Ctrl-C reaches
+this process alone, which then ends the others in order.  If this process is killed the others leave by
+themselves (`hopline.process.follow_parent`).
+"""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from hopline.artifacts import locked, remove_partial, remove_tree, whole, writable_folder, write_text
+from hopline.config import Config
+from hopline.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
+from hopline.process import FAILURE_FILE, child_environment, read_failure
+from hopline.progress import STATUS_VARIABLE
+from pipelines.display import Display, display
+from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session
+from pipelines.watch import ARTIFACTS, State, Watch
+
+LOCK = "lock"
+REGISTRY = "registry"
+CACHE = "cache"
+RUNS = "runs"
+LOG = "log.txt"
+CONFIG = "config.toml"
+KEPT = ("preprocess", "train", "evaluate")  # the steps whose artifacts a run's folder keeps
+STALE_RETRIES = 2  # the champion may change while a challenger is evaluated; then it is evaluated again
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
+
+    Attributes:
+        folder: of the run: the log, and all artifacts that were made.
+        resolution: content of resolution.json; empty if the run did not come so far.
+        failure: why it failed; None if it succeeded.
+    """
+
+    folder: Path
+    resolution: dict[str, str]
+    failure: HoplineError | None
+
+
+def run_pipeline(config: Config, output: Path, console: Console) -> Run:
+    """Runs the pipeline under `output` and shows it on `console`.
+
+    Raises:
+        UserError: `output` cannot be written or is in use.
+    """
+    output = writable_folder(output, "--output").absolute()
+    with exclusive(output), stop_requests() as stop:
+        runs = writable_folder(output / RUNS, "the folder of runs")
+        remove_partial(runs)
+        folder = runs / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+        with whole(folder) as partial:
+            write_text(partial / CONFIG, config_toml(config))
+            with display(console) as screen:
+                for attempt in range(1 + STALE_RETRIES):
+                    watch = Watch(partial / f"kfp-{attempt}", partial / "status.json")
+                    failure = _attempt(watch, output / CACHE, output / REGISTRY, partial, screen, stop)
+                    if not isinstance(failure, StaleBlessingError):
+                        break
+            resolution = _keep(watch, partial)
+        return Run(folder, resolution, failure)
+
+
+@contextlib.contextmanager
+def exclusive(output: Path) -> Iterator[None]:
+    """Holds the folder `output` against other runs.
+
+    Raises:
+        UserError: another process holds it; the message says which.
+    """
+    lock = output / LOCK
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, wait=False))
+        except BlockingIOError as error:
+            holder = lock.read_text(encoding="utf-8").strip()
+            raise UserError(
+                f"{output} is in use by another hopline, process {holder or 'unknown'}",
+                remedy="wait for its end, or choose another --output",
+            ) from error
+        yield
+
+
+def clean(output: Path) -> int:
+    """Removes the cache of the folder `output` and returns the bytes that it freed.
+
+    Raises:
+        UserError: `output` is not a folder that `hopline run` has made, or a run is using it.
+    """
+    if not (output / LOCK).is_file() or not (output / RUNS).is_dir():
+        raise UserError(f"{output} is not an output folder of hopline", remedy="name the --output of earlier runs")
+    with exclusive(output):
+        cache = output / CACHE
+        files = [path.lstat() for path in cache.rglob("*") if not path.is_dir()]
+        remove_tree(cache)
+        return sum(file.st_size for file in files if file.st_nlink == 1)  # the others live on in runs and registry
+
+
+def config_toml(config: Config) -> str:
+    """`config` as a TOML file with every key, for `Config.load`."""
+
+    def value(item: object) -> str:  # JSON is TOML here, but for the one character that JSON need not escape
+        return json.dumps(item, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
+
+    sections = (
+        "\n".join([f"[{name}]", *(f"{key} = {value(item)}" for key, item in values.items())])
+        for name, values in config.to_dict().items()
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _attempt(
+    watch: Watch, cache: Path, registry: Path, folder: Path, screen: Display, stop: StopRequest
+) -> HoplineError | None:
+    """Runs the driver to its end, in whatever way that comes; returns what went wrong."""
+    failure = cache / FAILURE_FILE
+    failure.unlink(missing_ok=True)
+    watch.status.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pipelines.driver", "--config", folder / CONFIG, "--registry", registry]
+    command += ["--work-dir", cache, "--root", watch.root]
+    # kfp leaves a folder behind for each task it starts: they go to a temporary folder that is removed.  It is not
+    # below `folder`, because a path as long as that does not fit the sockets that libraries make in theirs.
+    with (folder / LOG).open("ab") as log, tempfile.TemporaryDirectory(prefix="hopline-") as scratch:
+        environment = child_environment({STATUS_VARIABLE: str(watch.status), "TMPDIR": scratch})
+        driver = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            while driver.poll() is None and not stop.number:
+                screen.show(watch.look())
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            stop_session(driver, hurry=lambda: stop.repeated)
+    if driver.returncode == ExitCode.DONE:
+        screen.show(watch.last_look(State.FAILED))
+        return _unexpected_gap(watch)
+    screen.show(watch.last_look(State.STOPPED if stop.number else State.FAILED))
+    if stop.number:
+        return StoppedError(stop.number)
+    return read_failure(failure) or InternalError("the run failed, and no step said why", remedy="read the log")
+
+
+def _unexpected_gap(watch: Watch) -> HoplineError | None:
+    """The error for a run that kfp calls a success although a step that was decided on never ran.
+
+    kfp.local takes a condition that it fails to evaluate for false.
+    """
+    wanted = None
+    if _content(watch, "resolve", "resolution.json").get("action") == "train":
+        wanted = "evaluate"
+    if _content(watch, "evaluate", "decision.json").get("decision") == "promote":
+        wanted = "promote"
+    if wanted is None or watch.artifact(wanted):
+        return None
+    return InternalError(f"kfp ended without running {wanted}, which was due", remedy="report it with the log")
+
+
+def _keep(watch: Watch, folder: Path) -> dict[str, str]:
+    """Moves what was made from kfp's folder into the run's, removes the rest, returns resolution.json."""
+    resolution = _content(watch, "resolve", "resolution.json")
+    for step in KEPT:
+        if artifact := watch.artifact(step):
+            artifact.rename(folder / ARTIFACTS[step])
+    for leftover in folder.glob("kfp-*"):
+        shutil.rmtree(leftover)
+    watch.status.unlink(missing_ok=True)
+    return resolution
+
+
+def _content(watch: Watch, step: str, name: str) -> dict[str, str]:
+    artifact = watch.artifact(step)
+    return json.loads((artifact / name).read_text(encoding="utf-8")) if artifact else {}
