@@ -10,6 +10,7 @@ a change in one section leaves the cached results of the steps that do not read 
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -326,13 +327,17 @@ def _apply(document: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    document.setdefault(section, {})[key] = value
+    values = document.setdefault(section, {})
+    require(isinstance(values, dict), f"{section} is not a section", f"write [{section}] and its keys below it")
+    values[key] = value
 
 
 def _checked(name: str, value: Any, expected: Any) -> Any:
     """`value` if it has the `expected` type; an integer is a float too, a bool never a number."""
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):  # JSON, by which it reaches its step, has none
+        raise UserError(f"{name} is {value}, but must be finite", remedy=f"set {name} to a finite number")
     if expected == tuple[str, ...]:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)

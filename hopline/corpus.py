@@ -95,9 +95,9 @@ def open_source(path: Path) -> io.BufferedReader:
     """
     try:
         if path.suffix == ".gz":
-            return io.BufferedReader(gzip.open(path))  # type: ignore[arg-type]
+            return io.BufferedReader(gzip.open(path))
         if path.suffix == ".bz2":
-            return io.BufferedReader(bz2.open(path))  # type: ignore[arg-type]
+            return io.BufferedReader(bz2.open(path))
         if path.suffix == ".zst":
             import pyarrow as pa  # noqa: PLC0415  # the zstandard package takes a truncated file for a whole one
 
@@ -165,7 +165,8 @@ def _matches(key: str, pattern: Path) -> tuple[Path, list[Path]]:
     )
     parts = pattern.parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    found = sorted({path for path in map(Path, glob.glob(os.fspath(pattern), recursive=True)) if path.is_file()})
+    named = glob.iglob(os.fspath(pattern), recursive=True)  # noqa: PTH207  # Path.glob takes hidden files too
+    found = sorted({path for path in map(Path, named) if path.is_file()})
     require(bool(found), f"{key} is {pattern}, which matches no file", f"correct the pattern in {key}")
     return Path(*parts[:fixed]), found
 

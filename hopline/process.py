@@ -71,10 +71,9 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
         HoplineError: the step failed; message, remedy and code are the step's own.
     """
     follow_parent()
-    command = [sys.executable, "-m", module]
-    for name, value in arguments.items():
-        command += [f"--{name.replace('_', '-')}", value]
-    command += ["--work-dir", work]
+    # With "=", since a value of its own that begins with a dash would be taken for an option.
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in {**arguments, "work_dir": work}.items()]
+    command = [sys.executable, "-m", module, *options]
     failure = Path(work) / FAILURE_FILE
     failure.unlink(missing_ok=True)
     with subprocess.Popen(command, env=child_environment()) as child, _passing_on_termination(child):
@@ -84,7 +83,11 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
             child.terminate()
             raise  # Popen's own exit waits for it
     if code != ExitCode.DONE:
-        error = read_failure(failure) or failure_of(module, code)
+        error = read_failure(failure)
+        if error is None:  # it was killed, or fell before it could say why
+            error = failure_of(module, code)
+            with contextlib.suppress(OSError):
+                write_failure(failure, module, error)
         error.add_note(f"remedy: {error.remedy}")  # a pod's log shows the traceback, and nothing else of the error
         raise error
 
@@ -109,6 +112,7 @@ def failure_of(module: str, code: int) -> HoplineError:
 def write_failure(path: Path, step: str, error: HoplineError) -> None:
     """Leaves `failure.json`, from which `read_failure` makes the same error in another process."""
     content = {"step": step, "code": int(error.code), "message": error.message, "remedy": error.remedy}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -41,7 +41,9 @@ def run(
         main(options)
         return ExitCode.DONE
     except _TerminatedError:
-        failure = PreemptedError(f"{step} was told to stop", remedy="run the same command again: it continues")
+        failure: HoplineError = PreemptedError(
+            f"{step} was told to stop", remedy="run the same command again: it continues"
+        )
     except KeyboardInterrupt:
         print(f"{step}: interrupted; the same command continues", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -54,7 +56,6 @@ def run(
         )
     print(f"error: {failure.message}\n  remedy: {failure.remedy}", file=sys.stderr)
     try:
-        options.work_dir.mkdir(parents=True, exist_ok=True)
         write_failure(options.work_dir / FAILURE_FILE, step, failure)
     except OSError as error:
         print(f"error: cannot write {options.work_dir / FAILURE_FILE}: {error.strerror}", file=sys.stderr)

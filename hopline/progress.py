@@ -10,12 +10,14 @@ import os
 import sys
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 STATUS_VARIABLE = "HOPLINE_STATUS"
 _LINE_SECONDS = 5.0
 _STATUS_SECONDS = 0.2
+_RATE_SECONDS = 30.0
 
 
 class Progress:
@@ -35,20 +37,20 @@ class Progress:
     ) -> None:
         self.step, self.total, self.unit, self.phase, self.done = step, total, unit, phase, done
         self._quiet = quiet
-        self._from = done
-        self._started = time.monotonic()
+        self._recent = deque([(time.monotonic(), done)])  # (when, done), of the last _RATE_SECONDS
         self._line_at = self._status_at = 0.0
         self._status = Path(os.environ[STATUS_VARIABLE]) if os.environ.get(STATUS_VARIABLE) else None
 
     @property
     def rate(self) -> float:
-        """Units per second since the start."""
-        return (self.done - self._from) / max(time.monotonic() - self._started, 1e-9)
+        """Units per second of late; the mean since the start would never forget the time taken to compile."""
+        since, done = self._recent[0]
+        return (self.done - done) / max(time.monotonic() - since, 1e-9)
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from the mean rate; None while it cannot be told."""
-        return (self.total - self.done) / self.rate if self.total and self.done > self._from else None
+        """Estimated from the rate; None while it cannot be told."""
+        return (self.total - self.done) / self.rate if self.total and self.rate else None
 
     def update(self, done: int, **values: float) -> None:
         """Sets the work done and the values to show beside it, such as `loss`; cheap, call it at every step."""
@@ -56,6 +58,10 @@ class Progress:
         if self._quiet:
             return
         now = time.monotonic()
+        if now - self._recent[-1][0] >= _STATUS_SECONDS:
+            self._recent.append((now, done))
+            while len(self._recent) > 2 and now - self._recent[1][0] >= _RATE_SECONDS:
+                self._recent.popleft()
         finished = bool(self.total) and done >= self.total
         if self._status and (finished or now - self._status_at >= _STATUS_SECONDS):
             self._status_at = now

@@ -3,7 +3,7 @@
     examples/
       manifest.json
       vocabulary.txt                   one word a line; the line's number, from 0, is the word's id
-      transform/                       SavedModel: text (string) to token ids and words, both ragged
+      transform/                       SavedModel: transform_fn({"text": [N]}) gives tokens and words, ragged [N, None]
       shards/train-00000-of-00002      TFRecord of passages (`Passage`)
       text/valid-00000-of-00001.jsonl  the same passages as raw text; evaluation splits only
       statistics.json                  counts, unknown rate, length quantiles, word counts per split

@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(options.command(options))
     except HoplineError as error:
         failure: HoplineError = error
+    except KeyboardInterrupt:  # before or after the run itself, which has handlers of its own
+        return ExitCode.INTERRUPTED
     except OSError as error:
         failure = InternalError(
             f"{error}", remedy="check the disk and the permissions, then run the same command again"

@@ -8,7 +8,7 @@ from rich.text import Text
 from hopline.artifacts import read_manifest
 from hopline.errors import ExitCode, HoplineError
 from hopline.registry import Registry
-from pipelines.run import LOG, REGISTRY, Run
+from pipelines.run import REGISTRY, Run
 
 _TAIL_LINES = 30
 _MODELS = (("challenger", "challenger_perplexity"), ("champion", "champion_perplexity"))
@@ -36,7 +36,7 @@ def print_failure(error: HoplineError, log: Path, console: Console) -> None:
     """Prints the error, its remedy and where the log is; of an internal one the log's last lines as well."""
     if error.code == ExitCode.INTERNAL:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        console.print(Text("\n".join(["the log ends:", *tail]), "dim"), soft_wrap=True)
+        console.print(Text.from_ansi("\n".join(["the log ends:", *tail]), style="dim"), soft_wrap=True)
     _print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(log))], console)
 
 

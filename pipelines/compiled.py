@@ -27,7 +27,7 @@ def write_pipeline(config: Config, path: Path) -> None:
     """
     text = pipeline_yaml(config)
     try:
-        write_text(path, text)
+        write_text(path.absolute(), text)
     except OSError as error:
         raise UserError(
             f"--output {path} cannot be written: {error.strerror}", remedy="name a file in a folder that exists"

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hopline.progress import format_seconds
-from pipelines.watch import ENDED, State, StepView
+from pipelines.watch import State, StepView
 
 _LINE_SECONDS = 10.0
 _BAR_WIDTH = 24
@@ -22,6 +22,7 @@ _STYLES = {
     State.DONE: ("✓", "green"),
     State.FOUND: ("✓", "green"),
     State.SKIPPED: ("-", "dim"),
+    State.NOT_REACHED: ("-", "dim"),
     State.FAILED: ("✗", "bold red"),
     State.STOPPED: ("■", "yellow"),
 }
@@ -32,6 +33,9 @@ class Display(Protocol):
 
     def show(self, views: list[StepView]) -> None:
         """Shows what the steps are doing now."""
+
+    def note(self, text: str) -> None:
+        """Says something once; what is shown next is a new attempt."""
 
 
 @contextlib.contextmanager
@@ -54,6 +58,10 @@ class LiveDisplay:
         """Redraws the table."""
         self._live.update(steps_table(views), refresh=True)
 
+    def note(self, text: str) -> None:
+        """Prints `text` above the table."""
+        self._live.console.print(Text(text))
+
 
 class PlainDisplay:
     """A line when a step begins or ends, and one every few seconds between."""
@@ -67,12 +75,17 @@ class PlainDisplay:
         """Prints what is new."""
         now = time.monotonic()
         for view in views:
-            changed = self._states.get(view.step, State.WAITING) is not view.state
+            changed = view.state not in {self._states.get(view.step), State.WAITING}
             due = view.state is State.RUNNING and now - self._line_at >= _LINE_SECONDS
             if changed or due:
                 self._line_at = now
-                self._console.print(Text(f"{view.step}: {_state(view)}  {progress_text(view.progress)}".rstrip()))
+                line = f"{view.step}: {_state(view)}  {progress_text(view.progress)}".rstrip()
+                self._console.print(Text(line), soft_wrap=True)
             self._states[view.step] = view.state
+
+    def note(self, text: str) -> None:
+        """Prints `text` on a line of its own."""
+        self._console.print(Text(text), soft_wrap=True)
 
 
 def steps_table(views: list[StepView]) -> Table:
@@ -85,16 +98,17 @@ def steps_table(views: list[StepView]) -> Table:
 
 
 def progress_text(progress: dict[str, Any]) -> str:
-    """A status file's content as one line; empty for none."""
+    """A status file's content as one line; empty for none, and without a rate once its work is done."""
     if not progress:
         return ""
     done, total, unit = progress["done"], progress["total"], progress["unit"]
     parts = [progress["phase"]] if progress["phase"] else []
     parts.append(f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}")
     parts += [f"{name} {value:,.4g}" for name, value in progress["values"].items()]
-    parts.append(f"{progress['rate']:,.0f} {unit}/s")
-    if progress["seconds_left"] is not None:
-        parts.append(f"{format_seconds(progress['seconds_left'])} left")
+    if not total or done < total:
+        parts.append(f"{progress['rate']:,.0f} {unit}/s")
+        if progress["seconds_left"] is not None:
+            parts.append(f"{format_seconds(progress['seconds_left'])} left")
     return "  ".join(parts)
 
 
@@ -109,5 +123,4 @@ def _detail(view: StepView) -> RenderableType:
 
 
 def _state(view: StepView) -> str:
-    timed = view.state is State.RUNNING or (view.state in ENDED and view.seconds)
-    return f"{view.state.value} ({format_seconds(view.seconds)})" if timed else view.state.value
+    return f"{view.state.value} ({format_seconds(view.seconds)})" if view.seconds >= 1 else view.state.value

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _with_interpreter(command: list[str], interpreter: str) -> list[str]:
-    """kfp's shell script with our interpreter in the place of `python3`.
+    """The command of a task, whose shell script calls `python3`, with our interpreter in its place.
 
     kfp's own function replaces that word in the step's arguments as well (a corpus in /usr/lib/python3 is
     then looked for elsewhere), and does not quote the interpreter for the shell.

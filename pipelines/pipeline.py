@@ -1,7 +1,8 @@
 """The graph: resolve; if there is something to train: preprocess, train, evaluate; if it is better: promote.
 
 One definition runs in every place.  Conditions compare words that a step decided in Python: Kubeflow's
-local runner takes any comparison it cannot evaluate (NaN, infinity, a quote in a string) for false.
+local runner takes any comparison it cannot evaluate (NaN, infinity, a quote in a string) for false.  So it
+does with an output that has a name of its own: what is compared must be the step's return value, "Output".
 """
 
 import dataclasses
@@ -50,7 +51,7 @@ def training_pipeline(
     """
     resolved = resolve_step(corpus_config=corpus, resolve_config=resolve, registry=registry, work_dir=work_dir)
     resolved.set_caching_options(False)  # the corpus and the registry change behind equal arguments
-    with dsl.If(resolved.outputs["action"] == "train", name="something-to-train"):
+    with dsl.If(resolved.outputs["Output"] == "train", name="something-to-train"):
         prepared = preprocess_step(
             corpus_config=corpus,
             preprocess_config=preprocess,
@@ -73,7 +74,7 @@ def training_pipeline(
             work_dir=work_dir,
         )
         evaluated.set_caching_options(False)  # a registry's content is no argument either
-        with dsl.If(evaluated.outputs["decision"] == "promote", name="challenger-is-better"):
+        with dsl.If(evaluated.outputs["Output"] == "promote", name="challenger-is-better"):
             promoted = promote_step(
                 model=trained.outputs["model"],
                 evaluation=evaluated.outputs["evaluation"],

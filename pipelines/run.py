@@ -76,8 +76,9 @@ def run_pipeline(config: Config, output: Path, console: Console) -> Run:
                 for attempt in range(1 + STALE_RETRIES):
                     watch = Watch(partial / f"kfp-{attempt}", partial / "status.json")
                     failure = _attempt(watch, output / CACHE, output / REGISTRY, partial, screen, stop)
-                    if not isinstance(failure, StaleBlessingError):
+                    if not isinstance(failure, StaleBlessingError) or attempt == STALE_RETRIES:
                         break
+                    screen.note(f"{failure.message}: once more, against the champion that stands now")
             resolution = _keep(watch, partial)
         return Run(folder, resolution, failure)
 
@@ -111,6 +112,7 @@ def clean(output: Path) -> int:
     if not (output / LOCK).is_file() or not (output / RUNS).is_dir():
         raise UserError(f"{output} is not an output folder of hopline", remedy="name the --output of earlier runs")
     with exclusive(output):
+        remove_partial(output)  # of a `clean` that was stopped
         cache = output / CACHE
         files = [path.lstat() for path in cache.rglob("*") if not path.is_dir()]
         remove_tree(cache)
@@ -137,11 +139,9 @@ def _attempt(
     failure = cache / FAILURE_FILE
     failure.unlink(missing_ok=True)
     watch.status.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pipelines.driver", "--config", folder / CONFIG, "--registry", registry]
-    command += ["--work-dir", cache, "--root", watch.root]
-    # kfp leaves a folder behind for each task it starts: they go to a temporary folder that is removed.  It is not
-    # below `folder`, because a path as long as that does not fit the sockets that libraries make in theirs.
-    with (folder / LOG).open("ab") as log, tempfile.TemporaryDirectory(prefix="hopline-") as scratch:
+    command = [sys.executable, "-m", "pipelines.driver", "--config", str(folder / CONFIG)]
+    command += ["--registry", str(registry), "--work-dir", str(cache), "--root", str(watch.root)]
+    with (folder / LOG).open("ab") as log, _temporary_folder() as scratch:
         environment = child_environment({STATUS_VARIABLE: str(watch.status), "TMPDIR": scratch})
         driver = subprocess.Popen(
             command,
@@ -155,15 +155,25 @@ def _attempt(
             while driver.poll() is None and not stop.number:
                 screen.show(watch.look())
                 time.sleep(_LOOK_SECONDS)
+            if stop.number:
+                screen.note("stopping: the running step saves its work first (once more: kill it)")
         finally:
             stop_session(driver, hurry=lambda: stop.repeated)
     if driver.returncode == ExitCode.DONE:
-        screen.show(watch.last_look(State.FAILED))
+        screen.show(watch.last_look(running=State.FAILED, waiting=State.SKIPPED))
         return _unexpected_gap(watch)
-    screen.show(watch.last_look(State.STOPPED if stop.number else State.FAILED))
+    screen.show(watch.last_look(running=State.STOPPED if stop.number else State.FAILED, waiting=State.NOT_REACHED))
     if stop.number:
         return StoppedError(stop.number)
-    return read_failure(failure) or InternalError("the run failed, and no step said why", remedy="read the log")
+    return read_failure(failure) or InternalError("the run failed outside of its steps", remedy="read the log")
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """TMPDIR of a run, since kfp leaves a folder behind for each task that it starts.
+
+    It is not below the output folder: sockets, which libraries put there, have a short limit on their path.
+    """
+    return tempfile.TemporaryDirectory(prefix="hopline-", ignore_cleanup_errors=True)
 
 
 def _unexpected_gap(watch: Watch) -> HoplineError | None:

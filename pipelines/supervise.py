@@ -34,11 +34,6 @@ class StopRequest:
     number: int = 0
     repeated: bool = False
 
-    def check(self) -> None:
-        """Raises `StoppedError` once there was a signal."""
-        if self.number:
-            raise StoppedError(self.number)
-
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
@@ -67,25 +62,29 @@ def stop_session(
     """
     told: set[psutil.Process] = set()
     deadline = time.monotonic() + grace
-    while members := _members(leader):
+    while members := _living(_session(leader.pid) | told):
         late = time.monotonic() >= deadline or hurry()
         for process in members if late else members - told:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL if late else signal.SIGTERM)
-        told |= members
+        told |= members  # remembered, since what has a session of its own and no parent any more is not found again
         time.sleep(_POLL_SECONDS)
+        leader.poll()  # else it stays a zombie
     leader.wait()
 
 
-def _members(leader: "subprocess.Popen[bytes]") -> set[psutil.Process]:
-    """The living processes of the leader's session, whose parents may be gone, and all their descendants."""
-    leader.poll()  # else it stays a zombie
+def _session(identity: int) -> set[psutil.Process]:
+    """The processes of a session, whose parents may be gone, and all their descendants."""
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getsid(process.pid) == leader.pid:
+            if os.getsid(process.pid) == identity:
                 found |= {process, *process.children(recursive=True)}
-    return {process for process in found if _lives(process)}
+    return found
+
+
+def _living(processes: set[psutil.Process]) -> set[psutil.Process]:
+    return {process for process in processes if _lives(process)}
 
 
 def _lives(process: psutil.Process) -> bool:

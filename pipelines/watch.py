@@ -33,10 +33,8 @@ class State(Enum):
     FOUND = "found in cache"
     SKIPPED = "skipped"
     FAILED = "failed"
+    NOT_REACHED = "not reached"
     STOPPED = "stopped"
-
-
-ENDED = frozenset({State.DONE, State.FOUND, State.SKIPPED, State.FAILED, State.STOPPED})
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,9 @@ class Watch:
         """All steps, in their order."""
         return [self._view(step, artifact) for step, artifact in ARTIFACTS.items()]
 
-    def last_look(self, unfinished: State) -> list[StepView]:
-        """All steps after the end; one that had begun and did not finish is `unfinished`."""
-        ends = {State.RUNNING: unfinished, State.WAITING: State.SKIPPED}
+    def last_look(self, *, running: State, waiting: State) -> list[StepView]:
+        """All steps after the end: what has become of one that was running, and of those that waited."""
+        ends = {State.RUNNING: running, State.WAITING: waiting}
         return [StepView(view.step, ends.get(view.state, view.state), view.seconds) for view in self.look()]
 
     def artifact(self, step: str) -> Path | None:
@@ -99,7 +97,7 @@ class Watch:
             progress = json.loads(self.status.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return progress if progress.get("step") == step else {}
+        return progress if isinstance(progress, dict) and progress.get("step") == step else {}
 
     def _is_older(self, manifest: Path) -> bool:
         """Whether an artifact was made before this attempt began."""

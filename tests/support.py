@@ -33,9 +33,9 @@ class PlainTransform(tf.Module):
         ids = tf.constant([*range(3, 3 + len(words)), schema.EOS], tf.int64)
         self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ids), schema.UNKNOWN)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def transform(self, text):
-        words = tf.strings.split(tf.strings.regex_replace(text, "\n", " <eos> "))
+    @tf.function(input_signature=[{"text": tf.TensorSpec([None], tf.string)}])
+    def transform_fn(self, inputs):
+        words = tf.strings.split(tf.strings.regex_replace(inputs["text"], "\n", " <eos> "))
         return {"tokens": words.with_flat_values(self.table.lookup(words.flat_values)), "words": words}
 
 
@@ -49,7 +49,7 @@ def write_examples(folder: Path, splits: Mapping[str, Sequence[str]]) -> artifac
     (folder / schema.VOCABULARY_FILE).write_text("\n".join([*schema.RESERVED_WORDS, *words]) + "\n")
     counts = {}
     for split, texts in splits.items():
-        rows = transform.transform(tf.constant(texts))["tokens"].to_list()
+        rows = transform.transform_fn({"text": tf.constant(texts)})["tokens"].to_list()
         shard = schema.shard_name(split, 0, 1)
         with tf.io.TFRecordWriter(str(folder / schema.SHARDS_FOLDER / f"{shard}.tfrecord")) as writer:
             for index, row in enumerate(rows):

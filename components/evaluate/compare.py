@@ -14,6 +14,7 @@ than guessing.  Where both vocabularies are the same, both models pay the same, 
 is that of the ordinary ones.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,16 +94,22 @@ def paired_difference(challenger: Floats, champion: Floats, block: int) -> Diffe
         challenger: shape (N,), in nats.
         champion: shape (N,), of the same tokens.
         block: tokens in a block; the last may be shorter.
+
+    Returns:
+        The difference; where a score is not finite, interval and probability are NaN.
     """
-    difference = challenger - champion
+    with np.errstate(invalid="ignore"):
+        difference = challenger - champion
+        mean = float(difference.mean())
     block = max(1, min(block, len(difference) // LEAST_BLOCKS))
+    if not np.isfinite(difference).all():
+        return Difference(mean, math.nan, math.nan, math.nan, block)
     starts = np.arange(0, len(difference), block)
     sums = np.add.reduceat(difference, starts)
     sizes = np.diff(starts, append=len(difference))
     means = _resampled_means(sums, sizes)
     low, high = np.quantile(means, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    better = float("nan") if np.isnan(means).any() else float(np.mean(means < 0))
-    return Difference(float(difference.mean()), float(low), float(high), better, block)
+    return Difference(mean, float(low), float(high), float(np.mean(means < 0)), block)
 
 
 def _resampled_means(sums: Floats, sizes: npt.NDArray[np.integer]) -> Floats:

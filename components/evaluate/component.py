@@ -1,7 +1,5 @@
 """Declares `evaluate` to Kubeflow; the program is `python -m components.evaluate`."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 
 from hopline.images import TRAIN
@@ -18,8 +16,8 @@ def evaluate(
     work_dir: str,
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Verdict", [("decision", str)]):  # type: ignore[valid-type]
-    """Scores challenger and champion on one split; the decision is "promote" or "reject"."""
+) -> str:
+    """Scores challenger and champion on one split; returns "promote" or "reject"."""
     import json
     from pathlib import Path
 
@@ -33,4 +31,4 @@ def evaluate(
     for name in sorted({"challenger_perplexity", "champion_perplexity"} & facts.keys()):
         metrics.log_metric(name, facts[name])
     decided = json.loads(Path(evaluation.path, "decision.json").read_text(encoding="utf-8"))
-    return (decided["decision"],)
+    return str(decided["decision"])

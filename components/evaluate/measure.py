@@ -161,17 +161,16 @@ def measure(
     vocabulary = (examples.folder / schema.VOCABULARY_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     known = frozenset(vocabulary[schema.UNKNOWN + 1 :])
     types = sorted(known.union(exported.words))  # K_1 + S, in the terms of `compare`
-    unknown = (len(types) - len(known), 0)
-    other = None
+    unknown_types, other = len(types) - len(known), None
     if champion is not None:
         words = scratch / "words.txt"
         words.write_text("\n".join(types), encoding="utf-8")
         scores = _score_export(champion.folder, text, split, scratch=scratch, phase="champion", words=words)
-        _require_same_words(exported, scores)
+        require_same_words(exported, scores)
         other_size = champion.manifest.facts["vocabulary_size"] - schema.UNKNOWN - 1
-        unknown = compare.unknown_types(len(known), scores.looked_up, other_size)
-        other = Side(champion, scores.nll, scores.ids, unknown[1])
-    side = Side(model, nll, exported.ids, unknown[0])
+        unknown_types, unknown_to_champion = compare.unknown_types(len(known), scores.looked_up, other_size)
+        other = Side(champion, scores.nll, scores.ids, unknown_to_champion)
+    side = Side(model, nll, exported.ids, unknown_types)
     difference = compare.paired_difference(side.comparable, other.comparable, block) if other else None
     documents = read_documents(text, split)
     return Measurement(split, len(documents), sum(map(len, documents)), side, other, difference, check)
@@ -202,7 +201,7 @@ def _score_export(
     return Scores.load(output)
 
 
-def _require_same_words(challenger: Scores, champion: Scores) -> None:
+def require_same_words(challenger: Scores, champion: Scores) -> None:
     """Scores pair only where both models read the same words.
 
     Raises:

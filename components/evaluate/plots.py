@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from components.evaluate.measure import Measurement
 
 CHALLENGER_COLOUR, CHAMPION_COLOUR = "#1f6feb", "#9a6700"
-_SEGMENTS = 100  # points along the split
+_POINTS = 100  # along the split
 _BINS = 60
 # Without a salt the file's ids are random, and the same evaluation would give another report.
 _STYLE = {
@@ -36,8 +36,9 @@ def pictures(measured: "Measurement") -> dict[str, bytes]:
         drawn = {"Perplexity through the split": _through(challenger, champion)}
         if champion is not None and measured.difference is not None:
             block = measured.difference.block
-            caption = f"Challenger minus champion, mean of each {block} consecutive tokens (below 0 it is better)"
-            drawn[caption] = _histogram(challenger, champion, block)
+            caption = f"Challenger minus champion, means of {block} consecutive tokens (below 0 it is better)"
+            with np.errstate(invalid="ignore"):
+                drawn[caption] = _histogram(challenger - champion, block)
     return drawn
 
 
@@ -49,31 +50,33 @@ def _through(challenger: Floats, champion: Floats | None) -> bytes:
         ("challenger", challenger, CHALLENGER_COLOUR),
     ):
         if nll is not None:
-            starts, means = _block_means(nll, -(-len(nll) // _SEGMENTS))
-            with np.errstate(over="ignore"):
-                axes.plot(starts, np.exp(means), label=name, color=colour, linewidth=1.4)
-    axes.set(xlabel="token", ylabel="perplexity", yscale="log")
+            with np.errstate(over="ignore", invalid="ignore"):
+                middles, means = _segment_means(nll, _POINTS)
+                axes.plot(middles, np.exp(means), label=name, color=colour, linewidth=1.4)
+    axes.set(xlabel="token", ylabel="perplexity")
     axes.legend(frameon=False)
     return _svg(figure)
 
 
-def _histogram(challenger: Floats, champion: Floats, block: int) -> bytes:
+def _histogram(difference: Floats, block: int) -> bytes:
     """How the paired differences spread."""
-    _, means = _block_means(challenger - champion, block)
+    _, means = _segment_means(difference, len(difference) // block)
     means = means[np.isfinite(means)]
     figure, axes = _canvas()
     axes.hist(means, bins=_BINS, color=CHALLENGER_COLOUR, alpha=0.75)
     axes.axvline(0, color="black", linewidth=0.8)
-    if len(means):
-        axes.axvline(means.mean(), color=CHAMPION_COLOUR, linewidth=1.6, label=f"mean {means.mean():+.4f}")
+    mean = difference.mean()
+    if np.isfinite(mean):
+        axes.axvline(mean, color=CHAMPION_COLOUR, linewidth=1.6, label=f"mean {mean:+.4f}")
         axes.legend(frameon=False)
     axes.set(xlabel="nats per token", ylabel="blocks")
     return _svg(figure)
 
 
-def _block_means(values: Floats, block: int) -> tuple[Any, Floats]:
-    starts = np.arange(0, len(values), block)
-    return starts, np.add.reduceat(values, starts) / np.diff(starts, append=len(values))
+def _segment_means(values: Floats, count: int) -> tuple[Floats, Floats]:
+    """Middle and mean of `count` segments of almost equal length: a short last one would only show noise."""
+    edges = np.linspace(0, len(values), min(count, len(values)) + 1).astype(np.int64)
+    return (edges[:-1] + edges[1:]) / 2, np.add.reduceat(values, edges[:-1]) / np.diff(edges)
 
 
 def _canvas() -> tuple[Figure, Any]:

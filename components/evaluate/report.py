@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: right; padding: .35rem .7rem; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); }
-.text td { text-align: left; overflow-wrap: anywhere; }
+.text td { text-align: left; vertical-align: top; } .text td:last-child { overflow-wrap: anywhere; }
 td code { font-size: .85rem; } p, figcaption { color: var(--soft); } figcaption { font-size: .9rem; }
-figure { margin: 1rem 0; } img { max-width: 100%; }
+figure { margin: 1rem 0; } img { width: 100%; }
 """
 _ROWS = (  # label, key in evaluation.json, format
     ("Perplexity, own vocabulary", "perplexity", ",.2f"),
@@ -117,13 +118,20 @@ def _difference(evaluation: Mapping[str, Any]) -> str:
     difference = evaluation["difference"]
     if not difference:
         return "<p>There is no champion to compare with.</p>"
-    low, high = (_number(end, "+.4f") for end in difference["interval"])
-    return (
-        f"<p>Difference, challenger minus champion: <b>{_number(difference['nll'], '+.4f')}</b> nats per token, "
-        f"{difference['level']:.0%} interval [{low}, {high}]. The challenger is better with probability "
-        f"<b>{_number(difference['better'], '.3f')}</b> (paired bootstrap, {difference['resamples']:,} resamples of "
-        f"blocks of {difference['block']} tokens).</p>"
+    low, high = difference["interval"]
+    rows = [
+        [
+            "Challenger minus champion, nats per token",
+            *(_number(end, "+.4f") for end in (difference["nll"], low, high)),
+        ],
+        ["Change in comparable perplexity", *(_change(end) for end in (difference["nll"], low, high))],
+    ]
+    ends = [f"{difference['level']:.0%} interval, from", "to"]
+    note = (
+        f"<p>The challenger is better with probability <b>{_number(difference['better'], '.3f')}</b> (paired "
+        f"bootstrap, {difference['resamples']:,} resamples of blocks of {difference['block']} tokens).</p>"
     )
+    return "<h2>Difference</h2>\n" + _table(["", "of all tokens", *ends], rows) + note
 
 
 def _slices(evaluation: Mapping[str, Any]) -> str:
@@ -142,11 +150,10 @@ def _slices(evaluation: Mapping[str, Any]) -> str:
 
 
 def _lineage(entries: Mapping[str, Mapping[str, str]]) -> str:
+    cells = ((name, key, value or _NONE) for name, values in entries.items() for key, value in values.items())
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(key)}</td><td><code>{html.escape(value or _NONE)}</code></td>"
-        "</tr>"
-        for name, values in entries.items()
-        for key, value in values.items()
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(key)}</td><td><code>{html.escape(value)}</code></td></tr>"
+        for name, key, value in cells
     )
     return f'<h2>Where it comes from</h2>\n<table class="text"><tbody>{rows}</tbody></table>'
 
@@ -163,6 +170,11 @@ def _picture(caption: str, data: bytes, kind: str) -> str:
     return (
         f'<figure><img alt="{text}" src="data:image/{kind};base64,{encoded}"><figcaption>{text}</figcaption></figure>'
     )
+
+
+def _change(nats: float | str) -> str:
+    """A difference in mean negative log-likelihood as a relative change of perplexity."""
+    return nats if isinstance(nats, str) else f"{math.expm1(nats):+.2%}"
 
 
 def _number(value: float | str | None, form: str) -> str:

@@ -56,7 +56,7 @@ class Scores:
                     words=tuple(text.split(_SEPARATOR)) if text else (),
                     looked_up=arrays["looked_up"],
                 )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InternalError(f"{path} holds no scores: {error}", remedy="run evaluate again") from error
 
     def surface(self) -> list[str]:

@@ -6,7 +6,6 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +35,7 @@ class Tokeniser:
         tokens, words = encoded["tokens"], encoded["words"]
         unknown = iter(tf.boolean_mask(words.flat_values, tokens.flat_values == UNKNOWN).numpy().tolist())
         for ids in np.split(tokens.flat_values.numpy(), tokens.row_splits.numpy()[1:-1]):
-            yield ids, list(itertools.islice(unknown, np.count_nonzero(ids == UNKNOWN)))
+            yield ids, list(itertools.islice(unknown, int(np.count_nonzero(ids == UNKNOWN))))
 
     def before(self, segment: Segment, context: int, corpus: CorpusConfig) -> np.ndarray:
         """The last `context` tokens of the segment's file before the segment, fewer where it has no more."""

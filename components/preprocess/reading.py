@@ -157,12 +157,14 @@ def _cut(stream: BinaryIO, offset: int, length: int) -> Iterator[tuple[int, byte
     held: list[bytes] = []
     while block := stream.read(PIECE_BYTES if length < 0 else min(PIECE_BYTES, length)):
         length -= len(block) if length >= 0 else 0
-        if end := block.rfind(b"\n") + 1 or block.rfind(b" ") + 1:
+        # A short block is the last one: it stays in one piece.
+        if len(block) == PIECE_BYTES and (end := block.rfind(b"\n") + 1 or block.rfind(b" ") + 1):
             part = b"".join([*held, block[:end]])
             yield offset, part
             offset += len(part)
-            held = []
-        held.append(block[end:])
+            held = [block[end:]]
+        else:
+            held.append(block)
     if rest := b"".join(held):
         yield offset, rest
 

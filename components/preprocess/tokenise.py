@@ -3,6 +3,7 @@
 The same graph makes the shards and later serves raw text, so the two cannot differ.
 """
 
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -44,10 +45,16 @@ def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[s
     vocabulary = tft.vocabulary(
         tf.boolean_mask(flat, ~reserved),
         top_k=config.max_words,
-        frequency_threshold=config.min_count,
+        frequency_threshold=config.min_count if config.min_count > 1 else None,  # 1 draws a warning
         vocab_filename=VOCABULARY_ASSET,
     )
     index = tft.apply_vocabulary(flat, vocabulary, default_value=-1)
     tokens = tf.where(index >= 0, index + len(RESERVED_WORDS), tf.constant(UNKNOWN, tf.int64))
     tokens = tf.where(flat == RESERVED_WORDS[EOS], tf.constant(EOS, tf.int64), tokens)
     return {"tokens": words.with_flat_values(tokens), "words": words}
+
+
+def read_vocabulary(transform: Path) -> list[str]:
+    """The words by id, the reserved ones first, from the transform graph's own table."""
+    text = (transform / "assets" / VOCABULARY_ASSET).read_text(encoding="utf-8")
+    return [*RESERVED_WORDS, *text.removesuffix("\n").split("\n")]

@@ -1,7 +1,5 @@
 """Declares `resolve` to Kubeflow; the program is `python -m components.resolve`."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 
 from hopline.images import CONTROL
@@ -14,9 +12,11 @@ def resolve(
     resolve_config: str,
     registry: str,
     work_dir: str,
+    fingerprint: dsl.OutputPath(str),  # type: ignore[valid-type]
+    champion: dsl.OutputPath(str),  # type: ignore[valid-type]
     resolution: dsl.Output[dsl.Artifact],
-) -> NamedTuple("Resolution", [("fingerprint", str), ("champion", str), ("action", str)]):  # type: ignore[valid-type]
-    """Finds the corpus fingerprint, the champion's model id ("" for none), and whether to "train" or "skip"."""
+) -> str:
+    """Finds the corpus fingerprint and the champion's model id ("" for none); returns "train" or "skip"."""
     import json
     from pathlib import Path
 
@@ -25,4 +25,6 @@ def resolve(
     arguments = {"corpus_config": corpus_config, "resolve_config": resolve_config, "registry": registry}
     run_step("components.resolve", {**arguments, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
-    return found["fingerprint"], found["champion"], found["action"]
+    Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
+    Path(champion).write_text(found["champion"], encoding="utf-8")
+    return str(found["action"])

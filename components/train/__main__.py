@@ -9,10 +9,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from components.train.launcher import run_workers
 from hopline import artifacts, program
 from hopline.config import ModelConfig, TrainConfig
+from hopline.errors import InternalError
 from hopline.schema import EXAMPLES, TRANSFORM_FOLDER
 
 KIND = "model"
@@ -48,20 +50,19 @@ def train(options: argparse.Namespace) -> None:
         worker_arguments = ["--examples", str(options.examples.absolute())]
         worker_arguments += ["--model-config", model_config.to_json(), "--train-config", config.to_json()]
         run_workers(worker_arguments, config.workers, training)
-        _export(training, options.examples, examples, model_config, config, result)
+        facts = _export(training, options.examples, examples.facts["vocabulary_size"], model_config, config, result)
+        sections = {"model": model_config.to_dict(), "train": config.to_dict()}
+        artifacts.write_json(result / "config.json", {**sections, **facts})
+        facts["fingerprint"] = examples.facts["fingerprint"]
+        artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
 
     artifacts.produce(options.output, options.work_dir, "train", KIND, key, build)
 
 
 def _export(
-    training: Path,
-    examples: Path,
-    manifest: artifacts.Manifest,
-    model_config: ModelConfig,
-    config: TrainConfig,
-    result: Path,
-) -> None:
-    """Writes the model directory from the last checkpoint's best weights."""
+    training: Path, examples: Path, vocabulary_size: int, model_config: ModelConfig, config: TrainConfig, result: Path
+) -> dict[str, Any]:
+    """Writes the best weights of the last checkpoint, the log and the curve into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
     from components.train import checkpoint
     from components.train.export import export
@@ -69,29 +70,20 @@ def _export(
     from hopline.metrics import perplexity
 
     newest = checkpoint.load_newest(training / CHECKPOINTS)
-    assert newest is not None and newest.state.best_valid_loss is not None, "the workers end with a checkpoint"
-    vocabulary_size = manifest.facts["vocabulary_size"]
+    if newest is None or newest.state.best_valid_loss is None:
+        raise InternalError(f"the workers left no finished checkpoint in {training}", remedy="run the command again")
     model = build_model(model_config, vocabulary_size, config)
     set_weights(model, newest.best)
     export(model, examples / TRANSFORM_FOLDER, config.targets, result)
     shutil.copy2(training / LOG_FILE, result)
     shutil.copy2(training / CURVE_FILE, result)
-    sections = {"model": model_config.to_dict(), "train": config.to_dict()}
-    artifacts.write_json(result / "config.json", {**sections, "vocabulary_size": vocabulary_size})
-    artifacts.seal(
-        result,
-        KIND,
-        parents={EXAMPLES: manifest.id},
-        config=sections,
-        facts={
-            "vocabulary_size": vocabulary_size,
-            "fingerprint": manifest.facts["fingerprint"],
-            "best_valid_perplexity": perplexity(newest.state.best_valid_loss),
-            "steps": newest.state.step,
-            "ended": newest.state.finished,
-            "parameters": model.count_params(),
-        },
-    )
+    return {
+        "vocabulary_size": vocabulary_size,
+        "best_valid_perplexity": perplexity(newest.state.best_valid_loss),
+        "steps": newest.state.step,
+        "ended": newest.state.finished,
+        "parameters": model.count_params(),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

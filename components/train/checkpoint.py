@@ -56,8 +56,8 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`."""
     with artifacts.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
-        np.savez(directory / _CURRENT, **checkpoint.current)
-        np.savez(directory / _BEST, **checkpoint.best)
+        _write(directory / _CURRENT, checkpoint.current)
+        _write(directory / _BEST, checkpoint.best)
         artifacts.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
         artifacts.seal(directory, KIND, parents={}, config={})
     for old in _newest_first(folder)[KEPT:]:
@@ -82,6 +82,10 @@ def load_newest(folder: Path) -> Checkpoint | None:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def _read(path: Path) -> Arrays:

@@ -41,7 +41,7 @@ def text_scorer(model: MemoryNetwork, transform: Path, targets: int) -> tf.Modul
             For the N tokens of all documents in order: nll (N,), negative log-likelihood in nats, float32; ids (N,),
             int64; words (N,), as in the text. row_splits (D + 1,) says where documents begin and end.
         """
-        encoded = module.transform.transform(text)
+        encoded = module.transform.transform_fn({"text": text})
         tokens = encoded["tokens"]
         pads = tf.fill([tokens.nrows(), 1], tf.constant(PAD, tokens.dtype))
         stream = tf.cast(tf.concat([pads, tokens], axis=1).flat_values, tf.int32)  # as `TokenStream.ids`

@@ -1,6 +1,6 @@
 """A step in a few milliseconds: the fake programs that the tests of `hopline run` put in the place of the real ones.
 
-FAKE_STEPS, JSON, says how each step behaves: {"train": "fail"}.  Runs as `python fake_program.py STEP --name value ...`.
+FAKE_STEPS, JSON, says how each step behaves: {"train": "fail"}.  Called with the step's name and its arguments.
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hopline import artifacts
 from hopline.errors import DivergedError, StaleBlessingError, UserError
-from hopline.progress import Progress
 from hopline.program import parser, run
+from hopline.progress import Progress
 
 KINDS = {
     "resolve": "resolution",
@@ -22,13 +22,12 @@ KINDS = {
     "evaluate": "evaluation",
     "promote": "promotion",
 }
-DECISION = "decision.json"
-PIDS = "pids"  # of every process of the run, one file each, in the work folder
+PIDS = "pids"  # of every fake program, one file each, in the work folder
 
 
 def main(step, arguments):
     options = parser(step, __doc__)
-    for name in sorted({argument for argument in arguments if argument.startswith("--")} - {"--work-dir"}):
+    for name in sorted({argument.partition("=")[0] for argument in arguments} - {"--work-dir"}):
         options.add_argument(name)
     return run(step, options, lambda parsed: act(step, parsed), arguments)
 
@@ -50,23 +49,22 @@ def act(step, options):
     elif behaviour.startswith("stale") and count(options.work_dir, step) <= int(behaviour.removeprefix("stale ")):
         raise StaleBlessingError("the champion has changed since", remedy="evaluate again")
     output = Path(options.output)
-    key = artifacts.content_key(arguments={name: str(value) for name, value in sorted(vars(options).items())})
     if step in {"preprocess", "train"}:
-        artifacts.produce(output, options.work_dir, step, KINDS[step], "fixed", lambda _, result: fill(step, result, ""))
+        artifacts.produce(output, options.work_dir, step, KINDS[step], "key", lambda _, result: fill(step, result, ""))
     else:
         with artifacts.whole(output) as result:
-            fill(step, result, behaviour, key)
+            fill(step, result, behaviour)
 
 
-def fill(step, result, behaviour, key=""):
+def fill(step, result, behaviour):
     facts = {}
     if step == "resolve":
         action = behaviour or "train"
-        found = {"fingerprint": "f", "champion": "", "action": action, "reason": f"told to {action}", "files": 1, "bytes": 2}
+        found = {"fingerprint": "f", "champion": "", "action": action, "reason": f"told to {action}"}
         artifacts.write_json(result / "resolution.json", found)
     if step == "evaluate":
         decision = behaviour if behaviour in {"promote", "reject"} else "promote"
-        artifacts.write_json(result / DECISION, {"decision": decision})
+        artifacts.write_json(result / "decision.json", {"decision": decision})
         (result / "report.html").write_text("<p>report</p>")
         facts = {
             "decision": decision,
@@ -77,11 +75,9 @@ def fill(step, result, behaviour, key=""):
         }
     if step == "train":
         (result / "curve.png").write_bytes(b"curve")
-    if step == "promote":
-        artifacts.write_json(result / "promotion.json", {"version": 3, "model_id": "m", "previous": 2})
     progress = Progress(step, total=2, unit="things")
     progress.update(2, loss=1.5)
-    artifacts.seal(result, KINDS[step], parents={}, config={"key": key}, facts=facts)
+    artifacts.seal(result, KINDS[step], parents={}, config={}, facts=facts)
 
 
 def leave_pid(work):

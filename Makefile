@@ -1,0 +1,66 @@
+# hopline.  `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+CONFIG ?= configs/tiny.toml
+OUTPUT ?= hopline-output
+WORKERS ?= 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+##@ Start here
+.PHONY: help setup run
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv with everything in it (Python 3.11 to 3.13)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; remedy: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "error: $(PYTHON) cannot make virtual environments; remedy: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
+	$(BIN)/hopline run --config $(CONFIG) --output $(OUTPUT) --workers $(WORKERS)
+
+##@ While working
+.PHONY: test check fmt compile bench constraints clean
+test: setup ## run the tests: no network, GPU or cluster needed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not docker and not gpu and not cluster'
+
+check: setup ## format, lint, types, import contracts, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+fmt: setup ## format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+compile: setup ## write the Kubeflow pipeline to build/pipeline.yaml
+	@mkdir -p build
+	$(BIN)/hopline compile --config $(CONFIG) --output build/pipeline.yaml
+
+bench: setup ## measure training throughput against the textbook form
+	$(BIN)/python -m benchmarks.train_throughput
+
+constraints: setup ## find the pinned versions anew
+	$(BIN)/python -m pip install --quiet uv
+	{ echo '# Every version that `make setup` installs, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
+		$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate --no-header --quiet; \
+		} > build-constraints.partial
+	mv build-constraints.partial constraints.txt
+
+clean: ## remove what was built; OUTPUT stays
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -1,0 +1,1 @@
+"""Runnable comparisons; results with date, commit and command are in README.md."""

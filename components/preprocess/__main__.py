@@ -1,0 +1,69 @@
+"""Turns raw text into examples: vocabulary, transform graph, shards of tokens, statistics (hopline.schema)."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hopline.artifacts import code_digest, content_key, produce, writable_folder
+from hopline.config import CorpusConfig, PreprocessConfig
+from hopline.errors import ExitCode
+from hopline.program import parser, run
+from hopline.schema import EXAMPLES
+
+_STEP = "preprocess"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns the exit code."""
+    arguments = parser(_STEP, __doc__ or "")
+    arguments.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
+    arguments.add_argument("--preprocess-config", required=True, help="the [preprocess] section as JSON")
+    arguments.add_argument("--fingerprint", required=True, help="of the corpus, as resolve found it")
+    arguments.add_argument("--output", type=Path, required=True, help="folder for the examples")
+    return run(_STEP, arguments, _preprocess, argv)
+
+
+def _preprocess(options: argparse.Namespace) -> None:
+    corpus = CorpusConfig.from_json(options.corpus_config)
+    config = PreprocessConfig.from_json(options.preprocess_config)
+    work = writable_folder(options.work_dir, "--work-dir")
+    writable_folder(options.output.parent, "the folder of --output")
+    key = content_key(
+        corpus=corpus.to_dict(),
+        preprocess=config.to_dict(),
+        fingerprint=options.fingerprint,
+        code=code_digest("hopline", "components.preprocess"),
+    )
+
+    def build(scratch: Path, result: Path) -> None:
+        from components.preprocess.examples import build
+
+        build(corpus, config, options.fingerprint, scratch, result)
+
+    manifest, found = produce(options.output, work, _STEP, EXAMPLES, key, build)
+    counts = ", ".join(f"{split} {numbers['tokens']:,}" for split, numbers in manifest.counts.items())
+    print(f"{_STEP}: {'found' if found else 'made'} {options.output}: tokens: {counts}", file=sys.stderr)
+
+
+def _leave_at_once(number: int, frame: object) -> None:
+    """Ends the process as SIGKILL would, which is safe: every part of the work is whole or absent.
+
+    Raised as an exception instead, an interrupt would come out of Beam as the failure of a worker.
+    """
+    os.write(sys.stderr.fileno(), f"{_STEP}: told to stop; the same command continues\n".encode())
+    os._exit(ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.PREEMPTED)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _leave_at_once)
+    signal.signal(signal.SIGTERM, _leave_at_once)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # nothing here runs on a GPU; left visible, its memory would be taken
+    code = main()
+    # A process that ran a TensorFlow Transform analysis crashes in Python's own finalisation: skip it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,68 @@
+"""Finds what there is to do: the corpus fingerprint, the champion, and whether to train or to skip."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hopline.artifacts import seal, whole, writable_folder, write_json
+from hopline.config import CorpusConfig, ResolveConfig
+from hopline.corpus import fingerprint, source_files
+from hopline.program import parser, run
+from hopline.registry import Champion, Registry
+
+_STEP = "resolve"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; returns the exit code."""
+    arguments = parser(_STEP, __doc__ or "")
+    arguments.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
+    arguments.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
+    arguments.add_argument("--registry", type=Path, required=True, help="folder of the promoted models")
+    arguments.add_argument("--output", type=Path, required=True, help="folder for the resolution")
+    return run(_STEP, arguments, _resolve, argv)
+
+
+def decide(found: str, champion: Champion | None, config: ResolveConfig) -> tuple[str, str]:
+    """Whether to "train" or to "skip", and why, in a sentence.
+
+    Args:
+        found: the corpus fingerprint.
+        champion: the model that stands, None before the first promotion.
+        config: what may be decided.
+    """
+    if champion is None:
+        return "train", "There is no champion yet."
+    if champion.fingerprint != found:
+        return "train", f"The corpus is not the one that champion {champion.version} was trained on."
+    if not config.skip_unchanged:
+        return "train", "The corpus has not changed, but resolve.skip_unchanged is off."
+    return "skip", f"Champion {champion.version} was trained on this very corpus."
+
+
+def _resolve(options: argparse.Namespace) -> None:
+    corpus = CorpusConfig.from_json(options.corpus_config)
+    config = ResolveConfig.from_json(options.resolve_config)
+    work = writable_folder(options.work_dir, "--work-dir")
+    writable_folder(options.output.parent, "the folder of --output")
+    files = source_files(corpus, work)
+    found = fingerprint(corpus, files)
+    champion = Registry(options.registry).champion()
+    action, reason = decide(found, champion, config)
+    with whole(options.output) as folder:
+        resolution = {
+            "fingerprint": found,
+            "champion": champion.model_id if champion else "",
+            "action": action,
+            "reason": reason,
+            "files": len(files),
+            "bytes": sum(file.size for file in files),
+        }
+        write_json(folder / "resolution.json", resolution)
+        seal(folder, "resolution", parents={}, config={corpus.name: corpus.to_dict(), config.name: config.to_dict()})
+    print(f"{_STEP}: {action}. {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

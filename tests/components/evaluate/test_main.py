@@ -1,0 +1,224 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from components.evaluate.__main__ import choose_split, main
+from components.train.export import export
+from hopline import artifacts, schema
+from hopline.errors import ExitCode, UserError
+from hopline.model import MemoryNetwork
+from hopline.process import read_failure
+from hopline.registry import Registry
+from tests.support import synthetic_documents, write_examples
+
+TEST = synthetic_documents(seed=3, documents=3, words=150)
+
+
+def make_examples(folder: Path, words: int) -> artifacts.Manifest:
+    """Examples of the same test split, whose training text holds only some of its words."""
+    folder.mkdir()
+    train = [" ".join(f"w{i:02}" for i in range(words)) + "\n"]
+    return write_examples(folder, {"train": train, "test": TEST})
+
+
+def make_model(folder: Path, examples: Path, *, seed: int, unigram: float) -> artifacts.Manifest:
+    """An untrained model whose bias leans towards the words of the test split, by the power `unigram`."""
+    manifest = artifacts.read_manifest(examples, schema.EXAMPLES)
+    size = manifest.facts["vocabulary_size"]
+    words = (examples / schema.VOCABULARY_FILE).read_text().split()
+    text = " ".join(TEST).replace("\n", " <eos> ").split()
+    counts = np.array([text.count(word) for word in words], float)
+    counts[schema.UNKNOWN] = sum(word not in words for word in text)
+    keras.utils.set_random_seed(seed)
+    network = MemoryNetwork(vocabulary_size=size, width=4, hops=2, memory=5, bias=True)
+    network.build((None, 12))
+    network.logit_bias_V.assign(unigram * np.log(counts + 0.5))
+    folder.mkdir()
+    export(network, examples / schema.TRANSFORM_FOLDER, 16, folder)
+    return seal_model(folder, manifest, network)
+
+
+def seal_model(folder: Path, examples: artifacts.Manifest, network: keras.Model) -> artifacts.Manifest:
+    facts = {
+        "vocabulary_size": examples.facts["vocabulary_size"],
+        "fingerprint": examples.facts["fingerprint"],
+        "parameters": network.count_params(),
+    }
+    return artifacts.seal(folder, "model", parents={"examples": examples.id}, config={}, facts=facts)
+
+
+@dataclass(frozen=True)
+class World:
+    root: Path
+
+    def evaluate(self, *, model: str, examples: str, champion: str = "", registry: str = "registry", **config) -> int:
+        values = {
+            "examples": self.root / examples,
+            "model": self.root / model,
+            "evaluate-config": json.dumps(config),
+            "registry": self.root / registry,
+            "champion": champion,
+            "output": self.root / "evaluation",
+            "work-dir": self.root / "work",
+        }
+        return main([part for name, value in values.items() for part in (f"--{name}", str(value))])
+
+    def result(self, name: str) -> dict:
+        return json.loads((self.root / "evaluation" / f"{name}.json").read_text())
+
+    def failure(self) -> str:
+        return read_failure(self.root / "work" / "failure.json").message
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Examples that know all words and some, a model of each, and the latter's as champion."""
+    root = tmp_path_factory.mktemp("world")
+    make_examples(root / "examples", words=40)
+    make_examples(root / "narrow", words=10)
+    make_model(root / "model", root / "examples", seed=1, unigram=1.0)
+    make_model(root / "champion", root / "narrow", seed=2, unigram=1.0)
+    Registry(root / "standing").promote(
+        root / "champion", evaluation="e", perplexity=9.0, split="test", compared_with=""
+    )
+    return World(root)
+
+
+def model_id(world: World, name: str) -> str:
+    return artifacts.read_manifest(world.root / name, "model").id
+
+
+@pytest.fixture(scope="module")
+def first(world):
+    """The evaluation of the model without a champion."""
+    assert world.evaluate(model="model", examples="examples") == ExitCode.DONE
+    return world
+
+
+@pytest.mark.slow
+def test_a_first_model_is_promoted(first):
+    manifest = artifacts.verify(first.root / "evaluation", "evaluation")
+    assert manifest.parents == {
+        "examples": artifacts.read_manifest(first.root / "examples", "examples").id,
+        "model": model_id(first, "model"),
+    }
+    assert manifest.facts["decision"] == first.result("decision")["decision"] == "promote"
+    assert manifest.facts["reasons"] == first.result("decision")["reasons"] != []
+    assert manifest.facts["split"] == "test"
+    assert manifest.facts["challenger_perplexity"] == first.result("evaluation")["challenger"]["perplexity"]
+    assert "champion_perplexity" not in manifest.facts
+
+    evaluation = first.result("evaluation")
+    tokens = sum(len(text.split()) + text.count("\n") for text in TEST)
+    assert (evaluation["tokens"], evaluation["documents"]) == (tokens, len(TEST))
+    assert evaluation["characters"] == sum(map(len, TEST))
+    assert evaluation["champion"] is None
+    assert evaluation["difference"] is None
+    challenger = evaluation["challenger"]
+    assert challenger["unknown_tokens"] == challenger["unknown_types"] == 0
+    assert challenger["perplexity"] == pytest.approx(np.exp(challenger["nll"]))
+    assert challenger["comparable_nll"] == challenger["nll"]
+    bits = challenger["nll"] * tokens / np.log(2) / evaluation["characters"]
+    assert challenger["bits_per_character"] == pytest.approx(bits)
+    assert sum(item["tokens"] for item in evaluation["slices"]) == tokens
+
+
+@pytest.mark.slow
+def test_a_champion_of_another_vocabulary_is_compared_on_the_words_as_written(world):
+    champion = model_id(world, "champion")
+    code = world.evaluate(model="model", examples="examples", champion=champion, registry="standing")
+    assert code == ExitCode.DONE
+    manifest = artifacts.verify(world.root / "evaluation", "evaluation")
+    assert manifest.parents["champion"] == champion
+    evaluation = world.result("evaluation")
+    challenger, champion = evaluation["challenger"], evaluation["champion"]
+    # The champion knows 10 of the 40 words, so most are one word to it: easy to guess, and worth little.
+    assert champion["unknown_types"] == 30
+    assert champion["perplexity"] < challenger["perplexity"]
+    unknown_share = champion["unknown_tokens"] / evaluation["tokens"]
+    assert champion["comparable_nll"] == pytest.approx(champion["nll"] + unknown_share * np.log(30))
+    assert champion["comparable_perplexity"] > challenger["comparable_perplexity"]
+    difference = evaluation["difference"]
+    assert difference["nll"] == pytest.approx(challenger["comparable_nll"] - champion["comparable_nll"])
+    low, high = difference["interval"]
+    assert low < difference["nll"] < high
+    assert world.result("decision")["decision"] == ("promote" if difference["better"] >= 0.95 else "reject")
+
+
+@pytest.mark.slow
+def test_an_export_of_other_weights_is_refused(world):
+    bad = world.root / "bad"
+    artifacts.place(world.root / "model", bad)
+    examples = artifacts.read_manifest(world.root / "examples", "examples")
+    network = keras.saving.load_model(bad / "model.keras")
+    network.logit_bias_V.assign(network.logit_bias_V * 0.5)
+    (bad / "model.keras").unlink()  # a link to the good one
+    network.save(bad / "model.keras")
+    seal_model(bad, examples, network)
+    assert world.evaluate(model="bad", examples="examples") == ExitCode.INTERNAL
+    assert "model.keras and its export disagree" in world.failure()
+
+
+@pytest.mark.slow
+def test_the_export_runs_in_a_process_of_its_own_whose_failure_is_ours(world):
+    broken = world.root / "broken"
+    artifacts.place(world.root / "model", broken)
+    (broken / "saved_model" / "saved_model.pb").unlink()
+    network = keras.saving.load_model(broken / "model.keras")
+    seal_model(broken, artifacts.read_manifest(world.root / "examples", "examples"), network)
+    assert world.evaluate(model="broken", examples="examples") == ExitCode.INTERNAL
+    assert "cannot be loaded" in world.failure()
+
+
+@pytest.mark.slow
+def test_the_same_inputs_are_not_evaluated_again(first, monkeypatch):
+    monkeypatch.setattr("components.evaluate.measure.measure", None)
+    assert first.evaluate(model="model", examples="examples") == ExitCode.DONE
+
+
+def test_a_champion_other_than_the_one_planned_against_is_stale(world):
+    code = world.evaluate(model="model", examples="examples", champion="another", registry="standing")
+    assert code == ExitCode.STALE
+    assert world.evaluate(model="model", examples="examples", registry="standing") == ExitCode.STALE
+
+
+def test_a_model_of_other_examples_is_refused(world):
+    assert world.evaluate(model="champion", examples="examples") == ExitCode.USER
+    assert "was trained on other examples" in world.failure()
+
+
+def test_a_wrong_configuration_is_refused(world):
+    assert world.evaluate(model="model", examples="examples", min_gian=0.1) == ExitCode.USER
+    assert world.evaluate(model="model", examples="examples", split="valid") == ExitCode.USER
+    assert "the examples have tokens in test" in world.failure()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wanted", "chosen"),
+    [
+        ({"valid": 5, "test": 7}, "auto", "test"),
+        ({"valid": 5, "test": 0}, "auto", "valid"),
+        ({"valid": 5}, "auto", "valid"),
+        ({"valid": 5, "test": 7}, "valid", "valid"),
+        ({"valid": 0, "test": 7}, "test", "test"),
+    ],
+)
+def test_auto_is_the_test_split_where_it_has_tokens(tmp_path, tokens, wanted, chosen):
+    assert choose_split(_examples(tmp_path, tokens), wanted) == chosen
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wanted"), [({}, "auto"), ({"train": 9}, "auto"), ({"valid": 5}, "test"), ({"test": 0}, "auto")]
+)
+def test_a_split_without_tokens_is_refused(tmp_path, tokens, wanted):
+    with pytest.raises(UserError, match=r"evaluate\.split"):
+        choose_split(_examples(tmp_path, tokens), wanted)
+
+
+def _examples(folder, tokens):
+    counts = {split: {"tokens": count} for split, count in tokens.items()}
+    return artifacts.seal(folder, "examples", parents={}, config={}, counts=counts)

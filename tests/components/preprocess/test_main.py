@@ -1,0 +1,315 @@
+"""The preprocess program, end to end, on small corpora and bad ones.
+
+All cases run in one child process, because TensorFlow Transform must not come near the other tests.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from hopline import artifacts
+from hopline.config import CorpusConfig, PreprocessConfig
+from hopline.corpus import fingerprint, source_files
+from hopline.data import read_shard
+from hopline.errors import ExitCode, HoplineError
+from hopline.process import FAILURE_FILE, child_environment, read_failure
+from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
+
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+
+TRICKY = (
+    "the cat <unk> sat <eos> on\u3000the\u00a0mat\n"
+    "<pad> the\tCat\u2028\u0085sat\x1c\x1fon on\r\n"
+    "\n   \n"
+    "na\u00efve \u00e0 \U0001f600 the<eos>cat <PAD> on the"
+)
+TRICKY_WORDS = [
+    *["the", "cat", "<unk>", "sat", "<eos>", "on", "the", "mat", "<eos>"],
+    *["<pad>", "the", "Cat", "sat", "on", "on", "<eos>"],
+    *["<eos>", "<eos>"],
+    *["naïve", "à", "😀", "the<eos>cat", "<PAD>", "on", "the"],
+]
+LINES = "".join(f"word{number % 17} word{number % 5} and the line {number % 3}\n" for number in range(400))
+ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}
+
+
+@dataclass
+class Case:
+    """A corpus and its configuration; `patterns` are names below the corpus folder."""
+
+    files: dict[str, str | bytes]
+    corpus: dict
+    options: dict
+    stale: bool = False
+
+
+def case(files, *, stale=False, corpus=ONE_SPLIT, **options):
+    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale)
+
+
+CASES = {
+    "tricky": case(TRICKY, max_words=6),
+    "tricky, all words": case(TRICKY),
+    "lowercase": case(TRICKY, lowercase=True),
+    "min_count": case(TRICKY, min_count=2),
+    "one shard": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5),
+    "many shards": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5, shard_bytes=1000),
+    "patterns": case(
+        {"train": LINES, "valid": "the new line\n"}, corpus={"train": "train", "valid": "valid"}, max_words=20
+    ),
+    "hash": case(
+        {"text": "\n\n".join(LINES.splitlines())},
+        corpus={"documents": "blank-line", "valid_fraction": 0.3, "test_fraction": 0.3},
+        shard_bytes=1000,
+    ),
+    "invalid UTF-8": case({"a": LINES, "b": b"good\nb\xffd\n"}),
+    "invalid UTF-8 replaced": case({"a": b"good b\xffd\n"}, corpus=ONE_SPLIT | {"invalid_utf8": "replace"}),
+    "damaged only in valid": case({"train": LINES, "valid": b"\0"}, corpus={"train": "train", "valid": "valid"}),
+    "not JSON": case("{}\n", corpus=ONE_SPLIT | {"documents": "json-line"}),
+    "one document to cut": case(LINES, corpus={}),
+    "no document in a split": case(LINES, corpus={"documents": "blank-line"}),
+    "unknown rate": case({"train": LINES, "valid": "never seen"}, corpus={"train": "train", "valid": "valid"}),
+    "no word": case("\n \n"),
+    "no word often enough": case("a b c", min_count=2),
+    "only reserved words": case("<unk> <eos> <pad>\n"),
+    "stale": case(LINES, stale=True),
+    "no such runner": case(LINES, runner="NoSuchRunner"),
+}
+
+
+@dataclass
+class Outcome:
+    code: int
+    failure: HoplineError | None
+    output: Path
+
+    @property
+    def manifest(self):
+        return artifacts.verify(self.output, EXAMPLES)
+
+    @property
+    def vocabulary(self):
+        return (self.output / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
+
+    @property
+    def statistics(self):
+        return json.loads((self.output / "statistics.json").read_text())
+
+    def shards(self, split):
+        return sorted((self.output / "shards").glob(f"{split}-*"))
+
+    def tokens(self, split):
+        """By document."""
+        found = {}
+        for shard in self.shards(split):
+            for passage in read_shard(shard):
+                found.setdefault(passage.document, []).extend(passage.tokens[passage.look_behind :].tolist())
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return tmp_path_factory.mktemp("preprocess")
+
+
+def prepare(folder, case):
+    """Writes the case's corpus; returns the program's arguments."""
+    for name, content in case.files.items():
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    patterns = {split: str(folder / "corpus" / case.corpus[split]) for split in SPLITS if split in case.corpus}
+    corpus = CorpusConfig(**{"train": str(folder / "corpus"), **case.corpus, **patterns})
+    found = fingerprint(corpus, source_files(corpus, folder))
+    arguments = {
+        "corpus-config": corpus.to_json(),
+        "preprocess-config": PreprocessConfig(**case.options).to_json(),
+        "fingerprint": "of another corpus" if case.stale else found,
+        "output": str(folder / "examples"),
+        "work-dir": str(folder / "work"),
+    }
+    return [part for name, value in arguments.items() for part in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def outcomes(world):
+    arguments = {name: prepare(world / name, case) for name, case in CASES.items()}
+    (world / "cases.json").write_text(json.dumps(arguments))
+    child = Path(__file__).with_name("child.py")
+    command = [sys.executable, str(child), str(world / "cases.json"), str(world / "codes.json")]
+    subprocess.run(command, check=True, env=child_environment(), timeout=500)
+    return {
+        name: Outcome(code, read_failure(world / name / "work" / FAILURE_FILE), world / name / "examples")
+        for name, code in json.loads((world / "codes.json").read_text()).items()
+    }
+
+
+def transform(outcome, text):
+    """Ids and words of `text` by the saved graph, which this process loads without TensorFlow Transform."""
+    model = tf.saved_model.load(str(outcome.output / "transform"))
+    result = model.transform_fn({"text": tf.constant([text])})
+    return result["tokens"][0].numpy().tolist(), [word.decode() for word in result["words"][0].numpy()]
+
+
+def test_reserved_words_are_the_first_and_take_no_place_of_max_words(outcomes):
+    vocabulary = outcomes["tricky"].vocabulary
+    assert vocabulary[:3] == list(RESERVED_WORDS)
+    assert vocabulary[3:5] == ["the", "on"]
+    assert len(vocabulary) == len(set(vocabulary)) == 3 + 6
+    assert outcomes["tricky"].manifest.facts["vocabulary_size"] == 9
+
+
+def test_every_word_has_the_id_of_its_line_and_reserved_words_have_theirs(outcomes):
+    outcome = outcomes["tricky, all words"]
+    special = {"<pad>": UNKNOWN, "<unk>": UNKNOWN, "<eos>": EOS}
+    expected = [special[word] if word in special else outcome.vocabulary.index(word) for word in TRICKY_WORDS]
+    assert outcome.tokens("train") == {"text": expected}
+    assert transform(outcome, TRICKY) == (expected, TRICKY_WORDS)
+
+
+def test_whitespace_is_what_pythons_split_takes_for_it(outcomes):
+    characters = [chr(point) for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000 and point != ord("\n")]
+    text = "a".join(characters)
+    assert transform(outcomes["tricky"], text)[1] == text.split()
+
+
+def test_lowercase_folds_words_before_they_are_counted(outcomes):
+    vocabulary = outcomes["lowercase"].vocabulary
+    assert "cat" in vocabulary
+    assert "Cat" not in vocabulary
+    assert transform(outcomes["lowercase"], "\u00c0 <PAD> <UNK>")[0] == [vocabulary.index("\u00e0"), UNKNOWN, UNKNOWN]
+
+
+def test_words_rarer_than_min_count_are_unknown(outcomes):
+    assert sorted(outcomes["min_count"].vocabulary[3:]) == ["on", "sat", "the"]
+
+
+def test_the_shards_are_what_the_saved_graph_gives_for_the_raw_text(outcomes):
+    outcome = outcomes["many shards"]
+    texts = CASES["many shards"].files
+    assert outcome.tokens("train") == {name: transform(outcome, text)[0] for name, text in texts.items()}
+
+
+def test_the_size_of_shards_changes_neither_tokens_nor_statistics(outcomes):
+    one, many = outcomes["one shard"], outcomes["many shards"]
+    assert (len(one.shards("train")), len(many.shards("train")) > 10) == (1, True)
+    assert many.shards("train")[1].name == f"train-00001-of-{len(many.shards('train')):05}.tfrecord"
+    assert one.tokens("train") == many.tokens("train")
+    assert one.statistics == many.statistics
+    assert one.vocabulary == many.vocabulary
+
+
+def test_splits_by_pattern_learn_words_from_the_training_text_alone(outcomes):
+    outcome = outcomes["patterns"]
+    vocabulary = outcome.vocabulary
+    assert "new" not in vocabulary
+    assert outcome.tokens("valid") == {"valid": [vocabulary.index("the"), UNKNOWN, vocabulary.index("line"), EOS]}
+    assert outcome.manifest.counts["valid"] == {"documents": 1, "tokens": 4, "targets": 4}
+    assert (outcome.output / "text" / "valid-00000-of-00001.jsonl").exists()
+    assert not list((outcome.output / "text").glob("train-*"))
+
+
+def test_documents_cut_by_hash_fall_in_exactly_one_split(outcomes):
+    outcome = outcomes["hash"]
+    counts = outcome.manifest.counts
+    assert {split: numbers["documents"] for split, numbers in counts.items()} == {
+        split: len(outcome.tokens(split)) for split in SPLITS
+    }
+    assert sum(numbers["documents"] for numbers in counts.values()) == 400
+    for split in SPLITS:
+        number = len(outcome.shards(split))
+        assert [shard.stem for shard in outcome.shards(split)] == [
+            f"{split}-{index:05}-of-{number:05}" for index in range(number)
+        ]
+
+
+def test_invalid_utf8_is_replaced_on_request(outcomes):
+    assert "b\ufffdd" in outcomes["invalid UTF-8 replaced"].vocabulary
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("invalid UTF-8", "b is not UTF-8 at byte 6"),
+        ("damaged only in valid", "valid holds a NUL"),
+        ("not JSON", "line 1 (byte 0) is no document"),
+        ("one document to cut", "split is empty"),
+        ("no document in a split", "split is empty"),
+        ("unknown rate", "100.0% of the valid split is unknown"),
+        ("no word", "the vocabulary is empty"),
+        ("no word often enough", "the vocabulary is empty"),
+        ("only reserved words", "the vocabulary is empty"),
+        ("stale", "the corpus has changed"),
+        ("no such runner", "NoSuchRunner"),
+    ],
+)
+def test_bad_input_is_the_users_error_in_its_own_words_and_leaves_no_output(outcomes, name, message):
+    outcome = outcomes[name]
+    assert outcome.code == ExitCode.USER
+    assert message in outcome.failure.message
+    assert outcome.failure.remedy
+    assert not outcome.output.exists()
+
+
+def test_all_other_cases_end_well(outcomes):
+    failed = {name for name, outcome in outcomes.items() if outcome.code != ExitCode.DONE}
+    assert {name: outcomes[name].failure for name in failed if outcomes[name].code != ExitCode.USER} == {}
+    assert len(failed) == 11
+
+
+def test_the_graph_loads_and_runs_where_tensorflow_transform_is_not_installed(outcomes):
+    program = """
+import sys
+sys.modules["tensorflow_transform"] = sys.modules["tfx_bsl"] = sys.modules["apache_beam"] = None
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+print(model.transform_fn({"text": tf.constant([sys.argv[2]])})["tokens"].to_list())
+"""
+    outcome = outcomes["tricky"]
+    command = [sys.executable, "-c", program, str(outcome.output / "transform"), TRICKY]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == [outcome.tokens("train")["text"]]
+
+
+def test_a_run_that_is_stopped_and_killed_continues_and_ends_with_the_same_bytes(world):
+    options = {"shard_bytes": 60, "context": 5}
+    folder, undisturbed = world / "disturbed", world / "undisturbed"
+    arguments = prepare(folder, case(LINES, **options))
+    command = [sys.executable, "-m", "components.preprocess", *arguments]
+    for number, ranges, code in ((signal.SIGTERM, 5, ExitCode.PREEMPTED), (signal.SIGKILL, 60, -signal.SIGKILL)):
+        program = subprocess.Popen(command, env=child_environment())
+        while len(list(folder.glob("work/preprocess/*/scratch/ranges/0*"))) < ranges:
+            assert program.poll() is None
+            time.sleep(0.005)
+        program.send_signal(number)
+        assert program.wait(60) == code
+        assert not (folder / "examples").exists()
+    assert subprocess.run(command, env=child_environment(), check=False).returncode == ExitCode.DONE
+    command = [sys.executable, "-m", "components.preprocess", *prepare(undisturbed, case(LINES, **options))]
+    assert subprocess.run(command, env=child_environment(), check=False).returncode == ExitCode.DONE
+    files = [artifacts.verify(at / "examples", EXAMPLES).files for at in (folder, undisturbed)]
+    # Of the graph, TensorFlow writes the same content in different bytes each time.
+    graph = {"transform/saved_model.pb", "transform/fingerprint.pb"}
+    assert len(files[0]) > 150
+    assert {name for name, _ in files[0].items() ^ files[1].items()} <= graph
+
+
+def test_the_program_leaves_with_its_code_and_finds_its_result_again(world, outcomes):
+    folder = world / "patterns"
+    arguments = prepare(folder, CASES["patterns"])
+    before = outcomes["patterns"].manifest
+    (folder / "examples").rename(folder / "moved")
+    command = [sys.executable, "-m", "components.preprocess", *arguments]
+    try:
+        assert subprocess.run(command, env=child_environment(), check=False).returncode == 0
+        assert outcomes["patterns"].manifest == before
+    finally:
+        artifacts.remove_tree(folder / "examples")
+        (folder / "moved").rename(folder / "examples")

@@ -1,0 +1,148 @@
+"""Text of a range: documents, splits, places, and what is refused."""
+
+import gzip
+import itertools
+import json
+
+import pytest
+
+from components.preprocess import reading
+from components.preprocess.plan import cut
+from components.preprocess.reading import batches, pieces, text_before
+from hopline.config import CorpusConfig
+from hopline.corpus import source_files, split_by_hash
+from hopline.errors import UserError
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a corpus of one file, given as bytes; returns its pieces."""
+
+    def read(content, name="text", shard_bytes=1 << 20, **options):
+        folder = tmp_path / "corpus"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+        config = CorpusConfig(train=str(folder), **options)
+        files = source_files(config, tmp_path)
+        return [piece for work in cut(files, config.documents, shard_bytes) for piece in pieces(work, config)]
+
+    return read
+
+
+def documents(found):
+    return {name: b"".join(p.text for p in group) for name, group in itertools.groupby(found, lambda p: p.document)}
+
+
+def test_a_file_is_one_document_and_offsets_are_bytes_in_it(read):
+    text = "zwölf Boxkämpfer jagen\n".encode() * 5000
+    found = read(text)
+    assert documents(found) == {"text": text}
+    assert len(found) > 3
+    assert all(text[piece.offset :].startswith(piece.text) and piece.text.endswith(b"\n") for piece in found)
+
+
+def test_a_long_line_is_cut_behind_spaces_and_a_long_word_not_at_all(read):
+    text = b"word " * 20_000 + b"x" * 100_000
+    found = read(text)
+    assert b"".join(piece.text for piece in found) == text
+    assert all(piece.text.endswith(b" ") for piece in found[:-1])
+    assert found[-1].text.endswith(b"x" * 100_000)
+
+
+def test_a_byte_order_mark_at_the_start_is_dropped(read):
+    assert [(p.offset, p.text) for p in read(b"\xef\xbb\xbfone two\n")] == [(3, b"one two\n")]
+    assert documents(read(b'\xef\xbb\xbf{"text": "a"}\n', documents="json-line")) == {"text@3": b"a"}
+
+
+def test_blank_lines_separate_documents_and_belong_to_none(read):
+    found = read(b"\n \na b\nc\n\n\t\r\nd\r\ne", documents="blank-line")
+    assert documents(found) == {"text@3": b"a b\nc\n", "text@13": b"d\r\ne"}
+    assert [piece.offset for piece in found] == [3, 13]
+
+
+def test_a_json_line_is_a_document_named_by_its_byte(read):
+    text = b'{"body": "a\\nb", "x": 1}\n\n{"body": "\\u00e9"}'
+    found = read(text, documents="json-line", text_field="body")
+    assert documents(found) == {"text@0": b"a\nb", "text@26": "é".encode()}
+
+
+def test_compressed_text_reads_as_plain_text_does(read):
+    text = b"some text\n" * 10_000
+    assert b"".join(p.text for p in read(gzip.compress(text), name="text.gz", shard_bytes=100)) == text
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 13, 50, 1000])
+@pytest.mark.parametrize("kind", ["blank-line", "json-line"])
+def test_documents_and_their_splits_do_not_depend_on_the_cuts(read, kind, shard_bytes):
+    if kind == "blank-line":
+        text = b"".join(b"first %d\nsecond\n\n" % number for number in range(50))
+    else:
+        text = b"".join(b'{"text": "document %d"}\n' % number for number in range(50))
+    options = {"documents": kind, "valid_fraction": 0.3, "test_fraction": 0.3}
+    found, expected = read(text, shard_bytes=shard_bytes, **options), read(text, **options)
+    assert [(p.split, p.document, p.offset, p.text) for p in found] == [
+        (p.split, p.document, p.offset, p.text) for p in expected
+    ]
+    config = CorpusConfig(**options)
+    assert all(p.split == split_by_hash(p.text.strip(), config) for p in found)
+    assert {p.split for p in found} == {"train", "valid", "test"}
+
+
+class TestRefusals:
+    def test_invalid_utf8_is_named_by_file_and_byte(self, read):
+        with pytest.raises(UserError, match=r"text is not UTF-8 at byte 60004 ") as caught:
+            read(b"good\n" * 12_000 + b"bad \xff\n")
+        assert 'invalid_utf8 to "replace"' in caught.value.remedy
+
+    def test_invalid_utf8_is_replaced_on_request(self, read):
+        (piece,) = read(b"a\xff\xe2\x82 b\n", invalid_utf8="replace")
+        assert piece.text.decode() == "a\ufffd\ufffd b\n"
+
+    def test_a_binary_file_is_named_by_its_nul_byte(self, read):
+        with pytest.raises(UserError, match="NUL at byte 3"):
+            read("añ\0".encode())
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            (b'{"text": "cut', "line 3 .byte 29. is no document: Unterminated"),
+            (b'{"body": "a"}', 'with a string "text"'),
+            (b'{"text": 1}', 'with a string "text"'),
+            (b'["text"]', 'with a string "text"'),
+            (b"[" * 100_000, "line 3"),
+        ],
+    )
+    def test_a_line_that_is_no_document_is_named_by_its_number(self, read, line, message):
+        with pytest.raises(UserError, match=message):
+            read(b'{"text": "first line here"}\n\n' + line, documents="json-line")
+
+    def test_half_a_surrogate_pair_is_no_text(self, read):
+        line = json.dumps({"text": "a\ud800b"}).encode()
+        with pytest.raises(UserError, match="not UTF-8"):
+            read(line, documents="json-line")
+        assert read(line, documents="json-line", invalid_utf8="replace")[0].text.decode() == "a\ufffdb"
+
+    @pytest.mark.parametrize("name", ["text.gz", "text.bz2", "text.zst"])
+    def test_a_file_that_is_not_what_its_name_says_is_refused(self, read, name):
+        with pytest.raises(UserError, match=f"{name} cannot be read"):
+            read(b"plain text", name=name)
+
+
+def test_text_before_begins_with_a_whole_token(tmp_path):
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfalpha beta\ngamma delta\nepsilon\n")
+    config = CorpusConfig(train=str(tmp_path / "text"))
+    ranges = cut(source_files(config, tmp_path), "file", 28)
+    segment = ranges[1].segments[0]
+    assert segment.start == 26
+    assert text_before(segment, 8, config) == (b"delta\n", False)
+    assert text_before(segment, 3, config) == (b"", False)
+    assert text_before(segment, 99, config) == (b"alpha beta\ngamma delta\n", True)
+
+
+def test_batches_keep_the_order_and_are_bounded(read, monkeypatch):
+    monkeypatch.setattr(reading, "_BATCH_BYTES", 1000)
+    found = read(b"".join(b"%d\n\n" % number for number in range(100)), documents="blank-line")
+    grouped = list(batches(found))
+    assert [piece for batch in grouped for piece in batch] == found
+    assert all(sum(len(piece.text) for piece in batch) <= 1100 for batch in grouped)
+    assert len(grouped) > 3

@@ -1,0 +1,112 @@
+import json
+
+import pytest
+
+from components.promote.__main__ import main
+from hopline import artifacts
+from hopline.errors import ExitCode
+from hopline.process import read_failure
+from hopline.registry import Registry
+
+
+def make_model(folder, weights):
+    folder.mkdir()
+    (folder / "model.keras").write_text(weights)
+    return artifacts.seal(folder, "model", parents={}, config={}, facts={"fingerprint": "corpus"})
+
+
+def make_evaluation(folder, model_id, *, decision="promote", written=None, champion=""):
+    folder.mkdir()
+    artifacts.write_json(folder / "decision.json", {"decision": written or decision, "reasons": []})
+    parents = {"model": model_id} | ({"champion": champion} if champion else {})
+    facts = {"decision": decision, "split": "test", "challenger_perplexity": 90.0}
+    return artifacts.seal(folder, "evaluation", parents=parents, config={}, facts=facts)
+
+
+@pytest.fixture
+def world(tmp_path):
+    class World:
+        registry = Registry(tmp_path / "registry")
+        model = make_model(tmp_path / "model", "weights")
+        output = tmp_path / "promotion"
+
+        def evaluate(self, model_id=None, **values):
+            return make_evaluation(tmp_path / "evaluation", model_id or self.model.id, **values)
+
+        def promote(self):
+            folders = {name: str(tmp_path / name) for name in ("model", "evaluation", "registry", "work-dir")}
+            argv = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
+            return main([*argv, "--output", str(self.output)])
+
+        def failure(self):
+            return read_failure(tmp_path / "work-dir" / "failure.json").message
+
+    return World()
+
+
+def test_a_blessed_model_becomes_champion(world):
+    evaluation = world.evaluate()
+    assert world.promote() == ExitCode.DONE
+    champion = world.registry.verify()
+    assert (champion.model_id, champion.evaluation) == (world.model.id, evaluation.id)
+    assert (champion.perplexity, champion.split) == (90.0, "test")
+
+
+def test_the_output_records_the_promotion(world):
+    evaluation = world.evaluate()
+    world.promote()
+    manifest = artifacts.verify(world.output, "promotion")
+    assert manifest.parents == {"model": world.model.id, "evaluation": evaluation.id}
+    record = json.loads((world.output / "promotion.json").read_text())
+    assert record == {"version": 1, "model_id": world.model.id, "previous": None}
+
+
+def test_a_retry_succeeds(world):
+    world.evaluate()
+    assert (world.promote(), world.promote()) == (ExitCode.DONE, ExitCode.DONE)
+    assert len(world.registry.history()) == 1
+
+
+@pytest.mark.parametrize("decision", ["reject", "Promote", "promote ", ""])
+def test_only_the_word_promote_promotes(world, decision):
+    world.evaluate(decision=decision, written=decision or " ")
+    assert world.promote() == ExitCode.STALE
+    assert world.registry.champion() is None
+    assert not world.output.exists()
+
+
+@pytest.mark.parametrize(("decision", "written"), [("promote", "reject"), ("reject", "promote")])
+def test_both_places_that_state_the_decision_must_agree(world, decision, written):
+    world.evaluate(decision=decision, written=written)
+    assert world.promote() == ExitCode.STALE
+    assert world.registry.champion() is None
+
+
+def test_a_blessing_of_another_model_is_refused(world):
+    world.evaluate(model_id="f" * 64)
+    assert world.promote() == ExitCode.STALE
+    assert "the evaluation is of model ffff" in world.failure()
+
+
+def test_a_champion_that_changed_since_makes_the_decision_stale(world, tmp_path):
+    make_model(tmp_path / "other", "other weights")
+    world.registry.promote(tmp_path / "other", evaluation="e", perplexity=80.0, split="test", compared_with="")
+    world.evaluate()
+    assert world.promote() == ExitCode.STALE
+    assert world.registry.champion().perplexity == 80.0
+
+
+def test_the_champion_compared_with_is_replaced(world, tmp_path):
+    other = make_model(tmp_path / "other", "other weights")
+    world.registry.promote(tmp_path / "other", evaluation="e", perplexity=95.0, split="test", compared_with="")
+    world.evaluate(champion=other.id)
+    assert world.promote() == ExitCode.DONE
+    assert (world.registry.champion().version, world.registry.champion().previous) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["model/model.keras", "evaluation/decision.json"])
+def test_damaged_files_are_refused(world, tmp_path, name):
+    world.evaluate()
+    (tmp_path / name).write_text('{"decision": "promote"}')
+    assert world.promote() == ExitCode.USER
+    assert world.registry.champion() is None

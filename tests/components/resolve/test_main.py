@@ -1,0 +1,94 @@
+"""Resolve: what the corpus is, who is champion, and whether there is anything to do."""
+
+import json
+
+import pytest
+
+from components.resolve.__main__ import decide, main
+from hopline import artifacts
+from hopline.config import CorpusConfig, ResolveConfig
+from hopline.errors import ExitCode
+from hopline.process import FAILURE_FILE, read_failure
+from hopline.registry import Champion, Registry
+
+SKIP = ResolveConfig(skip_unchanged=True)
+
+
+def champion(fingerprint):
+    return Champion(3, "model-id", fingerprint, "evaluation-id", 90.0, "test", "2026-01-01T00:00:00+00:00", 3, None)
+
+
+@pytest.mark.parametrize(
+    ("standing", "config", "action"),
+    [
+        (None, SKIP, "train"),
+        (champion("other"), SKIP, "train"),
+        (champion("this"), ResolveConfig(), "train"),
+        (champion("this"), SKIP, "skip"),
+    ],
+)
+def test_only_an_unchanged_corpus_is_skipped_and_only_on_request(standing, config, action):
+    decided, reason = decide("this", standing, config)
+    assert decided == action
+    assert reason.endswith(".")
+
+
+class World:
+    def __init__(self, folder):
+        self.folder, self.text = folder, folder / "text.txt"
+        self.text.write_text("some words\n")
+
+    def resolve(self, train=None, **options):
+        """The exit code; the resolution is in `self.found`, the failure in `self.failure`."""
+        arguments = {
+            "corpus-config": CorpusConfig(train=train or str(self.text)).to_json(),
+            "resolve-config": ResolveConfig(**options).to_json(),
+            "registry": str(self.folder / "registry"),
+            "output": str(self.folder / "resolution"),
+            "work-dir": str(self.folder / "work"),
+        }
+        code = main([part for name, value in arguments.items() for part in (f"--{name}", value)])
+        self.failure = read_failure(self.folder / "work" / FAILURE_FILE)
+        return code
+
+    @property
+    def found(self):
+        return json.loads((self.folder / "resolution" / "resolution.json").read_text())
+
+    def promote(self):
+        model = self.folder / "model"
+        model.mkdir()
+        facts = {"fingerprint": self.found["fingerprint"]}
+        manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
+        Registry(self.folder / "registry").promote(
+            model, evaluation="evaluation-id", perplexity=90.0, split="valid", compared_with=""
+        )
+        return manifest.id
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_without_a_champion_there_is_everything_to_do(world):
+    assert world.resolve() == ExitCode.DONE
+    assert (world.found["champion"], world.found["action"]) == ("", "train")
+    assert (world.found["files"], world.found["bytes"]) == (1, len("some words\n"))
+    artifacts.verify(world.folder / "resolution", "resolution")
+
+
+def test_the_champion_of_this_very_corpus_ends_the_run_until_the_text_changes(world):
+    world.resolve()
+    model_id = world.promote()
+    assert world.resolve(skip_unchanged=True) == ExitCode.DONE
+    assert (world.found["champion"], world.found["action"]) == (model_id, "skip")
+    world.text.write_text("other words\n")
+    world.resolve(skip_unchanged=True)
+    assert (world.found["champion"], world.found["action"]) == (model_id, "train")
+
+
+def test_a_missing_corpus_is_the_users_error_and_leaves_no_output(world):
+    assert world.resolve(train=str(world.folder / "gone")) == ExitCode.USER
+    assert "gone" in world.failure.message
+    assert not (world.folder / "resolution").exists()

@@ -1,0 +1,43 @@
+"""What a step declares to Kubeflow and what its program takes are the same."""
+
+import importlib
+
+import pytest
+
+from hopline.images import BY_STEP
+from pipelines.watch import ARTIFACTS
+
+STEPS = tuple(BY_STEP)
+
+
+def declaration(step):
+    return getattr(importlib.import_module(f"components.{step}.component"), step)
+
+
+def program_arguments(step):
+    actions = importlib.import_module(f"components.{step}.__main__").arguments()._actions
+    return {action.dest: action for action in actions if action.dest != "help"}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_declaration_takes_what_its_program_takes(step):
+    assert {*declaration(step).component_spec.inputs, "output"} == program_arguments(step).keys()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_leaves_one_artifact_of_its_kind(step):
+    outputs = declaration(step).component_spec.outputs
+    artifacts = {name for name, output in outputs.items() if output.type.startswith("system.")} - {"metrics"}
+    assert artifacts == {ARTIFACTS[step]}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_runs_in_its_image_and_installs_nothing(step):
+    container = declaration(step).component_spec.implementation.container
+    assert container.image == BY_STEP[step]
+    assert "pip install" not in " ".join(container.command)
+
+
+def test_an_image_never_has_a_moving_tag():
+    for image in BY_STEP.values():
+        assert image.partition(":")[2] not in {"", "latest"}

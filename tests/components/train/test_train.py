@@ -1,0 +1,155 @@
+"""The train program as a whole."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+import pytest
+
+import hopline.model  # noqa: F401  (registers the model with Keras)
+from hopline.artifacts import read_manifest, verify
+from hopline.data import load_stream
+from hopline.metrics import score_stream
+from hopline.schema import EXAMPLES
+from tests.components.train.conftest import MODEL, command, run_training
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "loss_curve.json"
+# Between machines the same sums are taken in another order; between runs on one machine nothing differs.
+GOLDEN_TOLERANCE = 1e-4
+
+
+def weights(model_folder):
+    return [keras.ops.convert_to_numpy(v) for v in keras.saving.load_model(model_folder / "model.keras").variables]
+
+
+def test_the_loss_curve_is_the_golden_one(trained):
+    """Renew it with: python -m tests.components.train.renew_golden (and give the reason in the changelog)."""
+    np.testing.assert_allclose(trained.losses, json.loads(GOLDEN.read_text()), rtol=GOLDEN_TOLERANCE)
+
+
+def test_it_learns(trained):
+    assert np.mean(trained.losses[-5:]) < 0.95 * trained.losses[0]
+
+
+def test_the_manifest_tells_what_the_model_is(trained, examples):
+    manifest = verify(trained.output, "model")
+    assert manifest.parents == {EXAMPLES: read_manifest(examples, EXAMPLES).id}
+    assert manifest.config["model"]["width"] == MODEL["width"]
+    assert manifest.facts["steps"] == len(trained.losses)
+    valid = [record["valid_loss"] for record in trained.log if "valid_loss" in record]
+    assert manifest.facts["best_valid_perplexity"] == pytest.approx(np.exp(min(valid)))
+    assert manifest.facts["parameters"] == sum(array.size for array in weights(trained.output))
+
+
+def test_the_best_weights_are_the_ones_exported(trained, examples):
+    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1)
+    nll = score_stream(keras.saving.load_model(trained.output / "model.keras"), stream, targets=16)
+    best = read_manifest(trained.output, "model").facts["best_valid_perplexity"]
+    assert np.exp(nll.mean()) == pytest.approx(best, rel=1e-6)
+
+
+def test_the_saved_model_scores_raw_text_in_a_fresh_process_without_the_examples(trained, examples, tmp_path):
+    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1)
+    expected = score_stream(keras.saving.load_model(trained.output / "model.keras"), stream, targets=16)
+    (shard,) = (examples / "text").glob("valid-*")
+    texts = [json.loads(line)["text"] for line in shard.read_text().splitlines()]
+    shutil.copytree(trained.output / "saved_model", tmp_path / "moved")
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    program = (
+        "import json, sys, numpy, tensorflow as tf\n"
+        "score = tf.saved_model.load(sys.argv[1]).signatures['score']\n"
+        "result = score(text=tf.constant(json.load(open(sys.argv[2]))))\n"
+        "numpy.savez(sys.argv[3], **{name: value.numpy() for name, value in result.items() if name != 'words'})\n"
+        "assert not [name for name in sys.modules if name.startswith(('hopline', 'tensorflow_transform'))]\n"
+    )
+    hidden = examples.with_name("hidden")
+    examples.rename(hidden)  # nothing of the preprocessing may be read
+    try:
+        arguments = [tmp_path / "moved", tmp_path / "texts.json", tmp_path / "scores.npz"]
+        subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=tmp_path, check=True)
+    finally:
+        hidden.rename(examples)
+    scores = np.load(tmp_path / "scores.npz")
+    np.testing.assert_allclose(scores["nll"], expected, atol=1e-5)
+    assert np.diff(scores["row_splits"]).tolist() == [len(text.split()) + text.count("\n") for text in texts]
+    assert scores["ids"].tolist() == stream.ids[stream.ids != 0].tolist()
+
+
+@pytest.mark.multiprocess
+def test_two_workers_see_the_same_batches_and_give_the_same_losses(trained, examples, tmp_path):
+    two = run_training(examples, tmp_path, workers=2)
+    assert two.code == 0, two.said
+    assert len(two.losses) == len(trained.losses)
+    np.testing.assert_allclose(two.losses, trained.losses, rtol=1e-5)
+    for mine, theirs in zip(weights(two.output), weights(trained.output), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+def start_and_wait_for_a_checkpoint(examples, folder):
+    """A training process that has written at least one checkpoint and is not done."""
+    process = subprocess.Popen(command(examples, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("work/train/*/scratch/training/checkpoints/step-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.multiprocess
+def test_a_run_killed_in_the_middle_ends_with_the_very_weights_of_an_undisturbed_one(trained, examples, tmp_path):
+    process = start_and_wait_for_a_checkpoint(examples, tmp_path)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive, "workers leave with their launcher"
+    assert not (tmp_path / "model").exists()
+    again = run_training(examples, tmp_path)
+    assert again.code == 0, again.said
+    assert "continuing after step" in again.said
+    assert again.losses == trained.losses
+    for mine, theirs in zip(weights(again.output), weights(trained.output), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.multiprocess
+def test_told_to_stop_it_saves_leaves_with_143_and_goes_on_from_there(examples, tmp_path):
+    process = start_and_wait_for_a_checkpoint(examples, tmp_path)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert not [worker for worker in workers if worker.is_running()]
+    assert not (tmp_path / "model").exists()
+
+
+def test_divergence_stops_with_code_3_and_names_the_step(examples, tmp_path):
+    run = run_training(examples, tmp_path, learning_rate=1e20, clip_norm=0.0)
+    assert run.code == run.failure["code"] == 3
+    assert "step 2" in run.failure["message"] or "step 3" in run.failure["message"]
+    assert not run.output.exists()
+
+
+def test_a_split_too_short_for_one_sequence_is_the_users_fault(examples, tmp_path):
+    run = run_training(examples, tmp_path, targets=100_000)
+    assert run.code == run.failure["code"] == 2
+    assert "one sequence needs 100,000" in run.failure["message"]
+    assert not run.output.exists()
+
+
+def test_damaged_examples_are_refused_before_training(examples, tmp_path):
+    copy = tmp_path / "examples"
+    shutil.copytree(examples, copy)
+    (shard,) = (copy / "shards").glob("train-*")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    run = run_training(copy, tmp_path)
+    assert run.code == 2
+    assert shard.name in run.failure["message"]

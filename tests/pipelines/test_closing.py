@@ -1,0 +1,78 @@
+"""What `hopline run` says at its end."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hopline.artifacts import seal
+from hopline.errors import HoplineError, InternalError, UserError
+from hopline.registry import Registry
+from pipelines.closing import print_failure, print_result
+from pipelines.run import LOG, Run
+
+FACTS = {"split": "test", "challenger_perplexity": 111.5, "reasons": ["better by 9 %", "first [bold]champion[/bold]"]}
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=40, highlight=False)
+
+
+def written(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def evaluated(output: Path, **facts: object) -> Run:
+    folder = output / "runs" / "a-run-with-a-name-that-is-longer-than-the-console-is-wide"
+    (folder / "evaluation").mkdir(parents=True)
+    seal(folder / "evaluation", "evaluation", parents={}, config={}, facts={**FACTS, **facts})
+    return Run(folder, {"action": "train"}, None)
+
+
+def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
+    model = tmp_path / "model"
+    model.mkdir()
+    seal(model, "model", parents={}, config={}, facts={"fingerprint": "f"})
+    registry = Registry(tmp_path / "registry")
+    registry.promote(model, evaluation="e", perplexity=111.5, split="test", compared_with="")
+    run = evaluated(tmp_path, decision="promote", champion_perplexity=123.25)
+    print_result(run, tmp_path, console)
+    assert written(console) == [
+        "challenger:  perplexity 111.50 on test",
+        "champion:    perplexity 123.25 on test",
+        "decision:    promoted",
+        "             better by 9 %",
+        "             first [bold]champion[/bold]",
+        f"model:       {run.folder}/model",
+        f"curve:       {run.folder}/model/curve.png",
+        f"report:      {run.folder}/evaluation/report.html",
+        f"registry:    {tmp_path}/registry/versions/1",
+    ]
+
+
+def test_a_rejection_is_said_plainly(tmp_path, console):
+    print_result(evaluated(tmp_path, decision="reject"), tmp_path, console)
+    assert "decision:    rejected: the champion stays as it was" in written(console)
+    assert written(console)[-1] == "registry:    no champion yet"
+
+
+def test_a_skipped_run_says_why(tmp_path, console):
+    print_result(Run(tmp_path / "run", {"reason": "The corpus is the same."}, None), tmp_path, console)
+    assert written(console)[0] == "skipped:   nothing was trained: The corpus is the same."
+
+
+def test_paths_below_the_current_folder_are_short(tmp_path, console, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    print_failure(UserError("x is 3", remedy="set x"), tmp_path / LOG, console)
+    assert written(console) == ["error:   x is 3", "remedy:  set x", "log:     log.txt"]
+
+
+@pytest.mark.parametrize(("error", "lines"), [(UserError("no"), 0), (InternalError("no"), 30)])
+def test_only_an_internal_error_shows_the_end_of_the_log(tmp_path, console, error: HoplineError, lines: int):
+    (tmp_path / LOG).write_text("".join(f"\x1b[96mline {number}\x1b[0m\n" for number in range(50)) + "\n")
+    print_failure(error, tmp_path / LOG, console)
+    assert sum(line.startswith("line") for line in written(console)) == max(0, lines - 1)
+    assert not any("\x1b" in line for line in written(console))
