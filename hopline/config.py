@@ -240,7 +240,7 @@ class EvaluateConfig(Section):
 
     split: str = "auto"  # "valid", "test", or "auto": test where there is one, else valid
     max_perplexity: float = 0.0  # the floor a first champion must meet as well; 0 for none
-    min_gain: float = 0.0  # least relative gain in perplexity over the champion: 0.01 is one percent
+    min_gain: float = 0.001  # least relative gain in perplexity over the champion: 0.001 is a tenth of a percent
     confidence: float = 0.95  # that the challenger is better, by paired bootstrap; 0 for not asked
     block: int = 64  # consecutive tokens resampled together
 

@@ -170,7 +170,8 @@ def measure(
         other_size = champion.manifest.facts["vocabulary_size"] - schema.UNKNOWN - 1
         unknown_types, unknown_to_champion = compare.unknown_types(len(known), scores.looked_up, other_size)
         other = Side(champion, scores.nll, scores.ids, unknown_to_champion)
-    side = Side(model, nll, exported.ids, unknown_types)
+    # Both by their exports, in the same program: equal weights then tie exactly, and rounding cannot be a gain.
+    side = Side(model, exported.nll, exported.ids, unknown_types)
     difference = compare.paired_difference(side.comparable, other.comparable, block) if other else None
     documents = read_documents(text, split)
     return Measurement(split, len(documents), sum(map(len, documents)), side, other, difference, check)

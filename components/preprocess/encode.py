@@ -69,7 +69,7 @@ class _SplitWriter:
             line = {"document": piece.document, "offset": piece.offset, "text": text}
             self._text.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.tally.characters += len(text)
-        self.tally.word_counts += np.bincount(tokens, minlength=len(self.tally.word_counts))
+        np.add.at(self.tally.word_counts, tokens, 1)
         if piece.document != self._document:
             self._end_document()
             self._document = piece.document

@@ -87,6 +87,7 @@ def analyse(ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig,
     dense = schema_pb2.TensorRepresentation.DenseTensor(column_name="text", shape=schema_pb2.FixedShape())
     adapter = TensorAdapterConfig(_TEXT_COLUMN, {"text": schema_pb2.TensorRepresentation(dense_tensor=dense)})
     meter = Meter(scratch / "analysing")
+    shutil.rmtree(scratch / "tft", ignore_errors=True)  # of a run that was killed
     with (
         meter.watching("analysing", sum(work.size for work in ranges)),
         _pipeline(config) as pipeline,
@@ -102,7 +103,6 @@ def analyse(ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig,
         graph | tft_beam.WriteTransformFn(str(scratch / "tft" / "output"))
     with whole(target) as folder:
         shutil.copytree(scratch / "tft" / "output" / "transform_fn", folder, dirs_exist_ok=True)
-    shutil.rmtree(scratch / "tft")
 
 
 def encode_all(

@@ -89,12 +89,10 @@ def text_before(segment: Segment, size: int, config: CorpusConfig) -> tuple[byte
         stream.seek(begin)
         text = stream.read(segment.start - begin)
     if begin == 0:
-        text = text.removeprefix(_BOM)
-    elif found := re.search(rb"[\n ]", text):
-        text = text[found.end() :]
-    else:
-        text = b""
-    return _text(segment, begin, text, config), begin == 0
+        return _text(segment, 0, text, config).removeprefix(_BOM), True
+    cut = re.search(rb"[\n ]", text)
+    skipped = cut.end() if cut else len(text)
+    return _text(segment, begin + skipped, text[skipped:], config), False
 
 
 def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:

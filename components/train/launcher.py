@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hopline.errors import ExitCode, HoplineError, InternalError
 from hopline.process import FAILURE_FILE, child_environment, failure_of, read_failure
+from hopline.progress import Progress
 
 GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
 _POLL_SECONDS = 0.1
@@ -36,6 +37,7 @@ def run_workers(arguments: Sequence[str], workers: int, training: Path) -> None:
     """
     threads = max(1, (os.cpu_count() or 1) // workers)
     group: list[Worker] = []
+    Progress("train", workers, "workers", phase="starting").update(0)
     with _reserved_ports(workers) as ports:
         try:
             for index in range(workers):

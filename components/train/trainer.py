@@ -85,6 +85,7 @@ class Trainer:
         state, steps = self._state, self._last_step()
         log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
         progress = self._progress(steps)
+        progress.update(state.step * self._targets_per_step)
         saved_at = time.monotonic()
         while not state.finished:
             started = time.monotonic()

@@ -51,7 +51,6 @@ def worker_index() -> int:
 
 def work(options: argparse.Namespace) -> None:
     """Joins the group and trains."""
-    told_to_stop = _StopSignal()
     chief = worker_index() == 0
     model_config = ModelConfig.from_json(options.model_config)
     config = TrainConfig.from_json(options.train_config)
@@ -75,6 +74,7 @@ def work(options: argparse.Namespace) -> None:
             implementation=communication.NCCL if gpu else communication.RING
         )
     )
+    told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
     replicas = strategy.num_replicas_in_sync
     if config.sequences % replicas:
         raise UserError(

@@ -26,7 +26,10 @@ class Hopline:
     def __init__(self, folder: Path, fakes: Path) -> None:
         self.folder = folder
         self.output = folder / "out"
-        self.environment = {**os.environ, "PYTHONPATH": f"{fakes}{os.pathsep}{ROOT}", "PYTHONSAFEPATH": "1"}
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        path = {"PYTHONPATH": f"{fakes}{os.pathsep}{ROOT}", "PYTHONSAFEPATH": "1"}
+        self.environment = {**os.environ, **path, "TMPDIR": str(self.temporary)}
         (folder / "config.toml").write_text("[train]\nepochs = 1\n")
 
     def start(self, *arguments: object, **behaviour: str) -> "subprocess.Popen[str]":

@@ -35,6 +35,7 @@ def test_a_run_leaves_its_artifacts_log_and_configuration_in_a_plain_folder(hopl
     assert {path.name for path in run.iterdir()} == RUN_FILES
     assert Config.load(run / "config.toml").train.epochs == 1
     assert {path.name for path in hopline.output.iterdir()} == {"cache", "lock", "runs"}
+    assert list(hopline.temporary.iterdir()) == []
     assert "promoted" in done.stdout
     assert "111.50" in done.stdout
     assert "KFP" not in done.stdout + done.stderr
@@ -119,6 +120,7 @@ def test_a_stopped_run_leaves_no_process_and_the_same_command_continues(hopline,
     assert "run the same command" in errors
     assert "Traceback" not in errors
     assert not hopline.living(descendants)
+    assert list(hopline.temporary.iterdir()) == []
     assert hopline.run().returncode == 0
 
 

@@ -8,19 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from hopline import artifacts
-from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.corpus import fingerprint, source_files
-from hopline.data import read_shard
-from hopline.errors import ExitCode, HoplineError
+from hopline.errors import ExitCode
 from hopline.process import FAILURE_FILE, child_environment, read_failure
 from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
+from tests.components.preprocess.cases import ONE_SPLIT, Outcome, case, prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 
@@ -37,21 +34,6 @@ TRICKY_WORDS = [
     *["naïve", "à", "😀", "the<eos>cat", "<PAD>", "on", "the"],
 ]
 LINES = "".join(f"word{number % 17} word{number % 5} and the line {number % 3}\n" for number in range(400))
-ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}
-
-
-@dataclass
-class Case:
-    """A corpus and its configuration; `patterns` are names below the corpus folder."""
-
-    files: dict[str, str | bytes]
-    corpus: dict
-    options: dict
-    stale: bool = False
-
-
-def case(files, *, stale=False, corpus=ONE_SPLIT, **options):
-    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale)
 
 
 CASES = {
@@ -84,58 +66,9 @@ CASES = {
 }
 
 
-@dataclass
-class Outcome:
-    code: int
-    failure: HoplineError | None
-    output: Path
-
-    @property
-    def manifest(self):
-        return artifacts.verify(self.output, EXAMPLES)
-
-    @property
-    def vocabulary(self):
-        return (self.output / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
-
-    @property
-    def statistics(self):
-        return json.loads((self.output / "statistics.json").read_text())
-
-    def shards(self, split):
-        return sorted((self.output / "shards").glob(f"{split}-*"))
-
-    def tokens(self, split):
-        """By document."""
-        found = {}
-        for shard in self.shards(split):
-            for passage in read_shard(shard):
-                found.setdefault(passage.document, []).extend(passage.tokens[passage.look_behind :].tolist())
-        return found
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     return tmp_path_factory.mktemp("preprocess")
-
-
-def prepare(folder, case):
-    """Writes the case's corpus; returns the program's arguments."""
-    for name, content in case.files.items():
-        path = folder / "corpus" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    patterns = {split: str(folder / "corpus" / case.corpus[split]) for split in SPLITS if split in case.corpus}
-    corpus = CorpusConfig(**{"train": str(folder / "corpus"), **case.corpus, **patterns})
-    found = fingerprint(corpus, source_files(corpus, folder))
-    arguments = {
-        "corpus-config": corpus.to_json(),
-        "preprocess-config": PreprocessConfig(**case.options).to_json(),
-        "fingerprint": "of another corpus" if case.stale else found,
-        "output": str(folder / "examples"),
-        "work-dir": str(folder / "work"),
-    }
-    return [part for name, value in arguments.items() for part in (f"--{name}", value)]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import hopline.model  # noqa: F401  (registers the model with Keras)
+from components.train.launcher import GRACE_SECONDS
 from hopline.artifacts import read_manifest, verify
 from hopline.data import load_stream
 from hopline.metrics import score_stream
@@ -93,9 +94,9 @@ def test_two_workers_see_the_same_batches_and_give_the_same_losses(trained, exam
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
-def start_and_wait_for_a_checkpoint(examples, folder):
+def start_and_wait_for_a_checkpoint(examples, folder, **train):
     """A training process that has written at least one checkpoint and is not done."""
-    process = subprocess.Popen(command(examples, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(examples, folder, **train), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(folder.glob("work/train/*/scratch/training/checkpoints/step-*")):
         assert process.poll() is None
@@ -122,12 +123,15 @@ def test_a_run_killed_in_the_middle_ends_with_the_very_weights_of_an_undisturbed
 
 
 @pytest.mark.multiprocess
-def test_told_to_stop_it_saves_leaves_with_143_and_goes_on_from_there(examples, tmp_path):
-    process = start_and_wait_for_a_checkpoint(examples, tmp_path)
-    workers = psutil.Process(process.pid).children(recursive=True)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_told_to_stop_it_saves_at_once_and_leaves_with_143(examples, tmp_path, workers):
+    process = start_and_wait_for_a_checkpoint(examples, tmp_path, workers=workers, epochs=10_000)
+    children = psutil.Process(process.pid).children(recursive=True)
+    told = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(timeout=60) == 143
-    assert not [worker for worker in workers if worker.is_running()]
+    assert time.monotonic() - told < GRACE_SECONDS, "workers saved and left, and did not have to be killed"
+    assert not [child for child in children if child.is_running()]
     assert not (tmp_path / "model").exists()
 
 

@@ -1,0 +1,77 @@
+"""Corpora for the preprocess program, and what it made of them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hopline import artifacts
+from hopline.config import CorpusConfig, PreprocessConfig
+from hopline.corpus import fingerprint, source_files
+from hopline.data import read_shard
+from hopline.errors import HoplineError
+from hopline.schema import EXAMPLES, SPLITS
+
+ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}
+
+
+@dataclass
+class Case:
+    """A corpus and its configuration; `patterns` are names below the corpus folder."""
+
+    files: dict[str, str | bytes]
+    corpus: dict
+    options: dict
+    stale: bool = False
+
+
+def case(files, *, stale=False, corpus=ONE_SPLIT, **options):
+    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale)
+
+
+@dataclass
+class Outcome:
+    code: int
+    failure: HoplineError | None
+    output: Path
+
+    @property
+    def manifest(self):
+        return artifacts.verify(self.output, EXAMPLES)
+
+    @property
+    def vocabulary(self):
+        return (self.output / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
+
+    @property
+    def statistics(self):
+        return json.loads((self.output / "statistics.json").read_text())
+
+    def shards(self, split):
+        return sorted((self.output / "shards").glob(f"{split}-*"))
+
+    def tokens(self, split):
+        """By document."""
+        found = {}
+        for shard in self.shards(split):
+            for passage in read_shard(shard):
+                found.setdefault(passage.document, []).extend(passage.tokens[passage.look_behind :].tolist())
+        return found
+
+
+def prepare(folder, case):
+    """Writes the case's corpus; returns the program's arguments."""
+    for name, content in case.files.items():
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    patterns = {split: str(folder / "corpus" / case.corpus[split]) for split in SPLITS if split in case.corpus}
+    corpus = CorpusConfig(**{"train": str(folder / "corpus"), **case.corpus, **patterns})
+    found = fingerprint(corpus, source_files(corpus, folder))
+    arguments = {
+        "corpus-config": corpus.to_json(),
+        "preprocess-config": PreprocessConfig(**case.options).to_json(),
+        "fingerprint": "of another corpus" if case.stale else found,
+        "output": str(folder / "examples"),
+        "work-dir": str(folder / "work"),
+    }
+    return [part for name, value in arguments.items() for part in (f"--{name}", value)]
