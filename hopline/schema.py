@@ -4,7 +4,7 @@
       manifest.json
       vocabulary.txt                   one word a line; the line's number, from 0, is the word's id
       transform/                       SavedModel: transform_fn({"text": [N]}) gives tokens and words, ragged [N, None]
-      shards/train-00000-of-00002      TFRecord of passages (`Passage`)
+      shards/train-00000-of-00002.tfrecord  TFRecord of passages (`Passage`)
       text/valid-00000-of-00001.jsonl  the same passages as raw text; evaluation splits only
       statistics.json                  counts, unknown rate, length quantiles, word counts per split
 
@@ -34,7 +34,8 @@ class Passage:
 
     Attributes:
         document: the document's name: its file, with `@` and the byte where it begins if a file holds several.
-        offset: byte in the file at which the passage's own text begins.
+        offset: byte at which the passage's own text begins: in the (decompressed) file, or in the document
+            where that is a JSON line.
         look_behind: how many leading tokens stand before the passage; they are context, not targets.
             Only a shard that begins inside a document starts with such a passage.
         tokens: ids, look-behind first.

@@ -16,14 +16,19 @@ from hopline.schema import EXAMPLES
 _STEP = "preprocess"
 
 
+def arguments() -> argparse.ArgumentParser:
+    """What the program takes."""
+    result = parser(_STEP, __doc__ or "")
+    result.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
+    result.add_argument("--preprocess-config", required=True, help="the [preprocess] section as JSON")
+    result.add_argument("--fingerprint", required=True, help="of the corpus, as resolve found it")
+    result.add_argument("--output", type=Path, required=True, help="folder for the examples")
+    return result
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns the exit code."""
-    arguments = parser(_STEP, __doc__ or "")
-    arguments.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
-    arguments.add_argument("--preprocess-config", required=True, help="the [preprocess] section as JSON")
-    arguments.add_argument("--fingerprint", required=True, help="of the corpus, as resolve found it")
-    arguments.add_argument("--output", type=Path, required=True, help="folder for the examples")
-    return run(_STEP, arguments, _preprocess, argv)
+    return run(_STEP, arguments(), _preprocess, argv)
 
 
 def _preprocess(options: argparse.Namespace) -> None:

@@ -14,14 +14,19 @@ from hopline.registry import Champion, Registry
 _STEP = "resolve"
 
 
+def arguments() -> argparse.ArgumentParser:
+    """What the program takes."""
+    result = parser(_STEP, __doc__ or "")
+    result.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
+    result.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
+    result.add_argument("--registry", type=Path, required=True, help="folder of the promoted models")
+    result.add_argument("--output", type=Path, required=True, help="folder for the resolution")
+    return result
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns the exit code."""
-    arguments = parser(_STEP, __doc__ or "")
-    arguments.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
-    arguments.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
-    arguments.add_argument("--registry", type=Path, required=True, help="folder of the promoted models")
-    arguments.add_argument("--output", type=Path, required=True, help="folder for the resolution")
-    return run(_STEP, arguments, _resolve, argv)
+    return run(_STEP, arguments(), _resolve, argv)
 
 
 def decide(found: str, champion: Champion | None, config: ResolveConfig) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 matplotlib.use("Agg")  # no display in a container
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 _SMOOTHED_SHARE = 100  # the running mean covers 1/100 of the curve
 
@@ -34,12 +35,9 @@ def plot_curve(records: Sequence[dict[str, Any]], path: Path) -> None:
     if valid:
         valid_steps = [record["step"] for record in valid]
         perplexities = np.exp([record["valid_loss"] for record in valid])
-        top.plot(valid_steps, perplexities, "o-", color="tab:orange", markersize=4, label="validation")
         best = int(np.argmin(perplexities))
-        top.annotate(
-            f"best {perplexities[best]:,.1f}", (valid_steps[best], perplexities[best]),
-            textcoords="offset points", xytext=(0, 8), ha="right",
-        )  # fmt: skip
+        label = f"validation, best {perplexities[best]:,.1f} after step {valid_steps[best]:,}"
+        top.plot(valid_steps, perplexities, "o-", color="tab:orange", markersize=4, label=label)
     top.set(yscale="log", ylabel="perplexity", title="Training")
     top.legend()
     middle.plot(x, [record["learning_rate"] for record in steps], color="tab:green")
@@ -48,6 +46,9 @@ def plot_curve(records: Sequence[dict[str, Any]], path: Path) -> None:
     bottom.set(yscale="log", ylabel="gradient norm", xlabel="step")
     for axis in (top, middle, bottom):
         axis.grid(alpha=0.3)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter("{x:,g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     partial = path.with_suffix(".partial")
     figure.savefig(partial, dpi=120, format="png")
     plt.close(figure)

@@ -1,0 +1,87 @@
+"""The real pipeline, every step of it, on a small synthetic corpus."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import synthetic_documents
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+[corpus]
+train = "train.txt"
+valid = "valid.txt"
+documents = "blank-line"
+
+[preprocess]
+context = 16
+
+[model]
+width = 16
+hops = 2
+memory = 8
+tie = "output"
+init_stddev = 0.3
+
+[train]
+sequences = 8
+targets = 16
+epochs = 2
+checkpoint_seconds = 0.0
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Project:
+    """A user's folder with a corpus and a configuration, from which `hopline` is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "output"
+        (folder / "train.txt").write_text("\n".join(synthetic_documents(1, 12, 250)))
+        (folder / "valid.txt").write_text("\n".join(synthetic_documents(2, 3, 150)))
+        (folder / "config.toml").write_text(CONFIG)
+
+    def start(self, *arguments):
+        command = [sys.executable, "-m", "pipelines.cli", "run", "--config", "config.toml", "--output", "output"]
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+
+    def run(self, *arguments):
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=400)
+        return Ended(process.returncode, out, err)
+
+    @property
+    def runs(self):
+        return sorted((self.output / "runs").iterdir())
+
+    @property
+    def champion(self):
+        path = self.output / "registry" / "champion.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
