@@ -75,7 +75,8 @@ class Progress:
         shown = [f"{self.step}:" if not self.phase else f"{self.step}: {self.phase}"]
         shown.append(f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}")
         shown += [f"{name} {value:,.4g}" for name, value in values.items()]
-        shown.append(f"{self.rate:,.0f} {self.unit}/s")
+        if self.rate:
+            shown.append(f"{self.rate:,.0f} {self.unit}/s")
         if self.seconds_left is not None:
             shown.append(f"{format_seconds(self.seconds_left)} left")
         return "  ".join(shown)

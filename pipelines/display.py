@@ -98,14 +98,14 @@ def steps_table(views: list[StepView]) -> Table:
 
 
 def progress_text(progress: dict[str, Any]) -> str:
-    """A status file's content as one line; empty for none, and without a rate once its work is done."""
+    """A status file's content as one line; empty for none, and without a rate before its work and after."""
     if not progress:
         return ""
     done, total, unit = progress["done"], progress["total"], progress["unit"]
     parts = [progress["phase"]] if progress["phase"] else []
     parts.append(f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}")
     parts += [f"{name} {value:,.4g}" for name, value in progress["values"].items()]
-    if not total or done < total:
+    if progress["rate"] and (not total or done < total):
         parts.append(f"{progress['rate']:,.0f} {unit}/s")
         if progress["seconds_left"] is not None:
             parts.append(f"{format_seconds(progress['seconds_left'])} left")
