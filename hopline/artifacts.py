@@ -1,6 +1,6 @@
 """Directories with a manifest: how the steps meet.
 
-A directory is written under a temporary name, sealed by `manifest.json` (every file's SHA-256, the
+A directory is written under a temporary name (`hopline.storage`), sealed by `manifest.json` (every file's SHA-256, the
 ids of what it was made from) and renamed: it is there whole or not at all.  `produce` adds the work
 folder of a step, where a killed run is found again.
 
@@ -10,7 +10,6 @@ folder of a step, where a killed run is found again.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -18,14 +17,14 @@ import json
 import os
 import shutil
 import subprocess
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hopline.errors import InternalError, UserError
+from hopline import storage
+from hopline.errors import UserError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -73,12 +72,6 @@ def code_digest(*packages: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def file_digest(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def git_revision() -> str:
     """The commit of the source tree with `+changes` where files differ, or "" outside a checkout."""
     if revision := os.environ.get("HOPLINE_GIT_REVISION"):  # an image has no .git folder
@@ -105,7 +98,7 @@ def seal(
 ) -> Manifest:
     """Writes `manifest.json` over all that `directory` holds.  The id covers everything but the time."""
     files = {
-        str(path.relative_to(directory)): file_digest(path)
+        str(path.relative_to(directory)): storage.file_digest(path)
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
@@ -122,7 +115,7 @@ def seal(
     }
     identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     manifest = Manifest(id=identity, created=datetime.now(UTC).isoformat(timespec="seconds"), **content)
-    write_json(directory / MANIFEST, dataclasses.asdict(manifest))
+    storage.write_json(directory / MANIFEST, dataclasses.asdict(manifest))
     return manifest
 
 
@@ -160,73 +153,12 @@ def verify(directory: Path, kind: str) -> Manifest:
     manifest = read_manifest(directory, kind)
     for name, expected in manifest.files.items():
         path = directory / name
-        if not path.is_file() or file_digest(path) != expected:
+        if not path.is_file() or storage.file_digest(path) != expected:
             state = "differs from its recorded SHA-256" if path.is_file() else "is missing"
             raise UserError(
                 f"{path} {state}: the {kind} are damaged", remedy=f"remove {directory} and run again to make it anew"
             )
     return manifest
-
-
-@contextlib.contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """Yields a temporary directory beside `target` and renames it to `target` if the block succeeds.
-
-    An existing `target` is replaced.  Whatever happens, `target` is never seen half-written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    temporary.mkdir()
-    try:
-        yield temporary
-        _sync_tree(temporary)
-        remove_tree(target)
-        temporary.rename(target)
-        _sync(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes readable JSON to `path`, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def place(source: Path, target: Path) -> None:
-    """Puts a copy of the sealed directory `source` at `target`, whole or not at all; links where it can.
-
-    Hard links cost nothing and are safe because a sealed file is never written again.
-    """
-    with whole(target) as temporary:
-        for path in sorted(source.rglob("*")):
-            copy = temporary / path.relative_to(source)
-            if path.is_dir():
-                copy.mkdir(parents=True, exist_ok=True)
-                continue
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            link(path, copy)
-
-
-def link(source: Path, target: Path) -> None:
-    """Gives the file `source` a second name, or copies it where the file system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def produce(
@@ -242,7 +174,7 @@ def produce(
     """
     slot = work / step / key
     slot.mkdir(parents=True, exist_ok=True)
-    with locked(slot / "lock"):
+    with storage.locked(slot / "lock"):
         result = slot / "result"
         try:
             verify(result, kind)
@@ -251,74 +183,21 @@ def produce(
             found = False
             scratch = slot / "scratch"
             scratch.mkdir(exist_ok=True)
-            remove_partial(slot)
-            with whole(result) as temporary:
+            storage.remove_partial(slot)
+            with storage.whole(result) as temporary:
                 build(scratch, temporary)
                 read_manifest(temporary, kind)
             shutil.rmtree(scratch)
         os.utime(slot)
-        place(result, output)
+        storage.place(result, output)
     _prune(work / step, keep=KEPT_RESULTS)
     return read_manifest(output, kind), found
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`; it falls with the process, however that ends.
-
-    The file holds the process id of its latest holder, for people.
-
-    Raises:
-        BlockingIOError: another process holds it and `wait` is false.
-    """
-    with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
-        yield
-
-
-def remove_tree(path: Path) -> None:
-    """Removes the directory `path`, which others never see half-removed.  Its absence is no error."""
-    if not path.exists():
-        return
-    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    path.rename(doomed)
-    shutil.rmtree(doomed)
-
-
-def remove_partial(folder: Path) -> None:
-    """Removes what killed processes left under temporary names in `folder`."""
-    for path in folder.glob(".*.partial"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def writable_folder(path: Path, name: str) -> Path:
-    """Makes the folder `path` and proves that files can be written in it.
-
-    Raises:
-        UserError: it cannot be made or written; `name` is what the user calls it.
-    """
-    probe = path / f".{uuid.uuid4().hex}.partial"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{name} {path} cannot be written: {error.strerror}", remedy=f"choose another folder for {name}"
-        ) from error
-    return path
 
 
 def _prune(folder: Path, keep: int) -> None:
     slots = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for slot in slots[:-keep]:
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(slot / "lock", wait=False):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), storage.locked(slot / "lock", wait=False):
             shutil.rmtree(slot, ignore_errors=True)
 
 
@@ -328,19 +207,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_tree(directory: Path) -> None:
-    for path in directory.rglob("*"):
-        try:
-            _sync(path)
-        except OSError as error:
-            raise InternalError(f"cannot flush {path} to disk: {error}", remedy="check the disk's space") from error

@@ -8,9 +8,6 @@ a change in one section leaves the cached results of the steps that do not read 
 """
 
 import dataclasses
-import difflib
-import json
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -18,70 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from hopline.errors import UserError
+from hopline.section import Section, at_least, fraction, one_of, positive, require, unknown_key
 
 EMBEDDED_CORPUS = "embedded:python-docs"
-
-
-def require(holds: bool, message: str, remedy: str) -> None:
-    """Raises `UserError` unless `holds`."""
-    if not holds:
-        raise UserError(message, remedy=remedy)
-
-
-def _one_of(name: str, value: str, allowed: Iterable[str]) -> None:
-    choices = ", ".join(f'"{choice}"' for choice in allowed)
-    require(value in allowed, f'{name} is "{value}", but must be one of {choices}', f"set {name} to one of them")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    require(value >= least, f"{name} is {value}, but must be at least {least}", f"set {name} to {least} or more")
-
-
-def _positive(name: str, value: float) -> None:
-    require(value > 0, f"{name} is {value}, but must be greater than 0", f"set {name} to a number above 0")
-
-
-def _fraction(name: str, value: float) -> None:
-    require(0 <= value < 1, f"{name} is {value}, but must be in [0, 1)", f"set {name} to a number from 0 up to 1")
-
-
-class Section:
-    """What all sections share: strict construction from a mapping, and canonical JSON."""
-
-    name: str = ""
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Builds the section from `values`; missing keys take their defaults.
-
-        Raises:
-            UserError: a key is unknown, or a value has the wrong type or breaks a rule.
-        """
-        known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-        for key in values:
-            if key not in known:
-                raise unknown_key(f"{cls.name}.{key}", key, known, f"{cls.name}.")
-        return cls(**{key: _checked(f"{cls.name}.{key}", value, known[key].type) for key, value in values.items()})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"the [{cls.name}] section is not JSON: {error}", remedy='pass a JSON object such as {"key": 1}'
-            ) from error
-        require(isinstance(values, dict), f"the [{cls.name}] section is not a JSON object", "pass a JSON object")
-        return cls.from_mapping(values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The section as plain values, every field included."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
-
-    def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, so that equal sections are equal strings."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +40,10 @@ class CorpusConfig(Section):
     test_fraction: float = 0.1
 
     def __post_init__(self) -> None:
-        _one_of("corpus.documents", self.documents, ("file", "blank-line", "json-line"))
-        _one_of("corpus.invalid_utf8", self.invalid_utf8, ("strict", "replace"))
-        _fraction("corpus.valid_fraction", self.valid_fraction)
-        _fraction("corpus.test_fraction", self.test_fraction)
+        one_of("corpus.documents", self.documents, ("file", "blank-line", "json-line"))
+        one_of("corpus.invalid_utf8", self.invalid_utf8, ("strict", "replace"))
+        fraction("corpus.valid_fraction", self.valid_fraction)
+        fraction("corpus.test_fraction", self.test_fraction)
         require(
             self.valid_fraction + self.test_fraction < 1,
             f"corpus.valid_fraction + corpus.test_fraction is {self.valid_fraction + self.test_fraction}, "
@@ -155,10 +91,10 @@ class PreprocessConfig(Section):
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
 
     def __post_init__(self) -> None:
-        _at_least("preprocess.max_words", self.max_words, 1)
-        _at_least("preprocess.min_count", self.min_count, 1)
-        _at_least("preprocess.context", self.context, 1)
-        _at_least("preprocess.shard_bytes", self.shard_bytes, 1)
+        at_least("preprocess.max_words", self.max_words, 1)
+        at_least("preprocess.min_count", self.min_count, 1)
+        at_least("preprocess.context", self.context, 1)
+        at_least("preprocess.shard_bytes", self.shard_bytes, 1)
         require(
             0 <= self.max_unknown_rate <= 1,
             f"preprocess.max_unknown_rate is {self.max_unknown_rate}, but is a share of all tokens",
@@ -181,12 +117,12 @@ class ModelConfig(Section):
     init_stddev: float = 0.05
 
     def __post_init__(self) -> None:
-        _at_least("model.width", self.width, 2)
-        _at_least("model.hops", self.hops, 1)
-        _at_least("model.memory", self.memory, 1)
-        _one_of("model.tie", self.tie, ("none", "input", "output", "all"))
-        _at_least("model.factor", self.factor, 0)
-        _positive("model.init_stddev", self.init_stddev)
+        at_least("model.width", self.width, 2)
+        at_least("model.hops", self.hops, 1)
+        at_least("model.memory", self.memory, 1)
+        one_of("model.tie", self.tie, ("none", "input", "output", "all"))
+        at_least("model.factor", self.factor, 0)
+        positive("model.init_stddev", self.init_stddev)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,18 +149,18 @@ class TrainConfig(Section):
 
     def __post_init__(self) -> None:
         for key in ("workers", "sequences", "targets", "epochs"):
-            _at_least(f"train.{key}", getattr(self, key), 1)
-        _at_least("train.seed", self.seed, 0)
-        _at_least("train.max_steps", self.max_steps, 0)
-        _one_of("train.sampling", self.sampling, ("random", "shuffled"))
-        _one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
-        _one_of("train.precision", self.precision, ("float32", "bfloat16"))
-        _positive("train.learning_rate", self.learning_rate)
-        _at_least("train.weight_decay", self.weight_decay, 0)
-        _at_least("train.clip_norm", self.clip_norm, 0)
-        _at_least("train.anneal", self.anneal, 1)
-        _at_least("train.min_learning_rate", self.min_learning_rate, 0)
-        _at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
+            at_least(f"train.{key}", getattr(self, key), 1)
+        at_least("train.seed", self.seed, 0)
+        at_least("train.max_steps", self.max_steps, 0)
+        one_of("train.sampling", self.sampling, ("random", "shuffled"))
+        one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
+        one_of("train.precision", self.precision, ("float32", "bfloat16"))
+        positive("train.learning_rate", self.learning_rate)
+        at_least("train.weight_decay", self.weight_decay, 0)
+        at_least("train.clip_norm", self.clip_norm, 0)
+        at_least("train.anneal", self.anneal, 1)
+        at_least("train.min_learning_rate", self.min_learning_rate, 0)
+        at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
         require(
             self.sequences % self.workers == 0,
             f"train.sequences is {self.sequences}, but must divide evenly among train.workers = {self.workers}",
@@ -245,11 +181,11 @@ class EvaluateConfig(Section):
     block: int = 64  # consecutive tokens resampled together
 
     def __post_init__(self) -> None:
-        _one_of("evaluate.split", self.split, ("auto", "valid", "test"))
-        _at_least("evaluate.max_perplexity", self.max_perplexity, 0)
-        _fraction("evaluate.min_gain", self.min_gain)
-        _fraction("evaluate.confidence", self.confidence)
-        _at_least("evaluate.block", self.block, 1)
+        one_of("evaluate.split", self.split, ("auto", "valid", "test"))
+        at_least("evaluate.max_perplexity", self.max_perplexity, 0)
+        fraction("evaluate.min_gain", self.min_gain)
+        fraction("evaluate.confidence", self.confidence)
+        at_least("evaluate.block", self.block, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,13 +243,6 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def unknown_key(shown: str, key: str, known: Iterable[str], prefix: str = "") -> UserError:
-    """The error for a key that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(key, list(known), n=1)
-    hint = f'did you mean "{prefix}{near[0]}"?' if near else "known: " + ", ".join(sorted(known))
-    return UserError(f"{shown} is not a known configuration key", remedy=hint)
-
-
 def _apply(document: dict[str, Any], override: str) -> None:
     """Puts `section.key=value` into `document`; the value is TOML, or else taken as a string."""
     path, equals, text = override.partition("=")
@@ -330,20 +259,3 @@ def _apply(document: dict[str, Any], override: str) -> None:
     values = document.setdefault(section, {})
     require(isinstance(values, dict), f"{section} is not a section", f"write [{section}] and its keys below it")
     values[key] = value
-
-
-def _checked(name: str, value: Any, expected: Any) -> Any:
-    """`value` if it has the `expected` type; an integer is a float too, a bool never a number."""
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):  # JSON, by which it reaches its step, has none
-        raise UserError(f"{name} is {value}, but must be finite", remedy=f"set {name} to a finite number")
-    if expected == tuple[str, ...]:
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        expected_name = "a list of strings"
-    else:
-        if type(value) is expected:
-            return value
-        expected_name = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}[expected]
-    raise UserError(f"{name} is {value!r}, but must be {expected_name}", remedy=f"set {name} to {expected_name}")

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hopline.artifacts import canonical_json, file_digest, whole
-from hopline.config import EMBEDDED_CORPUS, CorpusConfig, require
+from hopline.artifacts import canonical_json
+from hopline.config import EMBEDDED_CORPUS, CorpusConfig
 from hopline.errors import UserError
 from hopline.schema import SPLITS
+from hopline.section import require
+from hopline.storage import file_digest, whole
 
 _COMPRESSED = (".gz", ".bz2", ".zst")
 

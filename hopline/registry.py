@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hopline import artifacts
+from hopline import artifacts, storage
 from hopline.errors import StaleBlessingError, UserError
 
 POINTER = "champion.json"
@@ -111,7 +111,7 @@ class Registry:
                 )
             self._refuse_spent_blessing(evaluation)
             number = self._next(champion)
-            artifacts.place(model, self.folder(number))
+            storage.place(model, self.folder(number))
             artifacts.verify(self.folder(number), _MODEL)
             return self._commit(
                 Champion(
@@ -171,7 +171,7 @@ class Registry:
         entry = self._entry(champion.history)
         if not entry.exists():
             with self._locked():
-                artifacts.write_json(entry, dataclasses.asdict(champion))
+                storage.write_json(entry, dataclasses.asdict(champion))
         return champion
 
     def _entry(self, number: int) -> Path:
@@ -180,11 +180,11 @@ class Registry:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Holds the writers' lock, with the folders made and what killed writers left under temporary names gone."""
-        artifacts.writable_folder(self.path, "the registry")
-        with artifacts.locked(self.path / ".lock"):
+        storage.writable_folder(self.path, "the registry")
+        with storage.locked(self.path / ".lock"):
             for folder in (self.path, self.path / "history", self.path / "versions"):
                 folder.mkdir(exist_ok=True)
-                artifacts.remove_partial(folder)
+                storage.remove_partial(folder)
             yield
 
     def _next(self, champion: Champion | None) -> int:
@@ -214,8 +214,8 @@ class Registry:
                 )
 
     def _commit(self, champion: Champion) -> Champion:
-        artifacts.write_json(self._entry(champion.history), dataclasses.asdict(champion))
-        artifacts.write_json(self.path / POINTER, dataclasses.asdict(champion))
+        storage.write_json(self._entry(champion.history), dataclasses.asdict(champion))
+        storage.write_json(self.path / POINTER, dataclasses.asdict(champion))
         return champion
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kfp import compiler
 
-from hopline.artifacts import write_text
 from hopline.config import Config
 from hopline.errors import UserError
+from hopline.storage import write_text
 from pipelines.pipeline import parameters, training_pipeline
 
 

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hopline.artifacts import locked, remove_partial, remove_tree, whole, writable_folder, write_text
 from hopline.config import Config
 from hopline.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
 from hopline.process import FAILURE_FILE, child_environment, read_failure
 from hopline.progress import STATUS_VARIABLE
+from hopline.storage import locked, remove_partial, remove_tree, whole, writable_folder, write_text
 from pipelines.display import Display, display
 from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session
 from pipelines.watch import ARTIFACTS, State, Watch

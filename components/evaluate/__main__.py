@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.decide import Decision, decide
-from hopline import artifacts, program, schema
+from hopline import artifacts, program, schema, storage
 from hopline.artifacts import Manifest
 from hopline.config import EvaluateConfig
 from hopline.errors import StaleBlessingError, UserError
@@ -123,10 +123,10 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
     manifests = {schema.EXAMPLES: examples, _MODEL: challenger.artifact.manifest}
     if champion:
         manifests["champion"] = champion.artifact.manifest
-    artifacts.write_json(result / "evaluation.json", content)
-    artifacts.write_json(result / "decision.json", _decision_content(decision))
+    storage.write_json(result / "evaluation.json", content)
+    storage.write_json(result / "decision.json", _decision_content(decision))
     html = render(content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder)
-    artifacts.write_text(result / "report.html", html)
+    storage.write_text(result / "report.html", html)
     artifacts.seal(
         result,
         KIND,

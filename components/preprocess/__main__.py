@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hopline.artifacts import code_digest, content_key, produce, writable_folder
+from hopline.artifacts import code_digest, content_key, produce
 from hopline.config import CorpusConfig, PreprocessConfig
 from hopline.errors import ExitCode
 from hopline.program import parser, run
 from hopline.schema import EXAMPLES
+from hopline.storage import writable_folder
 
 _STEP = "preprocess"
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from components.preprocess.plan import cut, with_splits
 from components.preprocess.statistics import Tally
-from hopline.artifacts import canonical_json, link, place, seal, write_text
-from hopline.config import CorpusConfig, PreprocessConfig, require
+from hopline.artifacts import canonical_json, seal
+from hopline.config import CorpusConfig, PreprocessConfig
 from hopline.corpus import fingerprint, source_files
 from hopline.errors import InternalError
 from hopline.schema import (
@@ -22,6 +22,8 @@ from hopline.schema import (
     VOCABULARY_FILE,
     shard_name,
 )
+from hopline.section import require
+from hopline.storage import link, place, write_text
 
 
 def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch: Path, result: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hopline import artifacts, program
+from hopline import artifacts, program, storage
 from hopline.artifacts import Manifest
 from hopline.errors import StaleBlessingError
 from hopline.registry import Registry
@@ -42,9 +42,9 @@ def _promote(options: argparse.Namespace) -> None:
         split=evaluation.facts["split"],
         compared_with=evaluation.parents.get("champion", ""),
     )
-    with artifacts.whole(options.output) as folder:
+    with storage.whole(options.output) as folder:
         record = {"version": champion.version, "model_id": champion.model_id, "previous": champion.previous}
-        artifacts.write_json(folder / "promotion.json", record)
+        storage.write_json(folder / "promotion.json", record)
         parents = {"model": model.id, "evaluation": evaluation.id}
         artifacts.seal(folder, "promotion", parents=parents, config={}, facts=record)
     print(f"promote: model {champion.model_id[:12]} is champion, version {champion.version}", file=sys.stderr)

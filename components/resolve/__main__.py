@@ -5,11 +5,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hopline.artifacts import seal, whole, writable_folder, write_json
+from hopline.artifacts import seal
 from hopline.config import CorpusConfig, ResolveConfig
 from hopline.corpus import fingerprint, source_files
 from hopline.program import parser, run
 from hopline.registry import Champion, Registry
+from hopline.storage import whole, writable_folder, write_json
 
 _STEP = "resolve"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.launcher import run_workers
-from hopline import artifacts, program
+from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
 from hopline.schema import EXAMPLES, TRANSFORM_FOLDER
@@ -52,7 +52,7 @@ def train(options: argparse.Namespace) -> None:
         run_workers(worker_arguments, config.workers, training)
         facts = _export(training, options.examples, examples.facts["vocabulary_size"], model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.to_dict()}
-        artifacts.write_json(result / "config.json", {**sections, **facts})
+        storage.write_json(result / "config.json", {**sections, **facts})
         facts["fingerprint"] = examples.facts["fingerprint"]
         artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hopline import artifacts
+from hopline import artifacts, storage
 from hopline.errors import UserError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -55,13 +55,13 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`."""
-    with artifacts.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
+    with storage.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
         _write(directory / _CURRENT, checkpoint.current)
         _write(directory / _BEST, checkpoint.best)
-        artifacts.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
+        storage.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
         artifacts.seal(directory, KIND, parents={}, config={})
     for old in _newest_first(folder)[KEPT:]:
-        artifacts.remove_tree(old)
+        storage.remove_tree(old)
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

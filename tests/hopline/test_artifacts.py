@@ -5,23 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from hopline import artifacts
-from hopline.artifacts import MANIFEST, canonical_json, code_digest, content_key, locked, place, produce, seal, whole
+from hopline.artifacts import MANIFEST, canonical_json, code_digest, content_key, produce, seal
 from hopline.errors import UserError
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from hopline.artifacts import locked
-with locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(600)
-"""
 DYING_BUILD = """
 import os, signal, sys
 from pathlib import Path
@@ -49,17 +40,6 @@ def build(text: str = "content"):
 
     run.calls = 0
     return run
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Another process that holds the lock file `tmp_path/lock`."""
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        yield process
-        process.kill()
 
 
 def test_a_sealed_artifact_is_verified(tmp_path):
@@ -113,52 +93,6 @@ def test_an_artifact_of_another_schema_version_is_refused(tmp_path):
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "schema_version": 2}))
     with pytest.raises(UserError, match="schema version 2"):
         artifacts.read_manifest(tmp_path / "a", "model")
-
-
-def test_a_folder_is_there_whole(tmp_path):
-    with whole(tmp_path / "new" / "a") as temporary:
-        (temporary / "file").write_text("1")
-        assert not (tmp_path / "new" / "a").exists()
-    assert (tmp_path / "new" / "a" / "file").read_text() == "1"
-
-
-def test_a_folder_that_fails_leaves_the_old_one_and_nothing_else(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").touch()
-    with pytest.raises(IsADirectoryError), whole(tmp_path / "a") as temporary:
-        temporary.write_text("a folder takes no text")
-    assert [path.name for path in tmp_path.rglob("*")] == ["a", "old"]
-
-
-def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    artifacts.write_text(tmp_path / "a", "old")
-    with pytest.raises(UnicodeEncodeError):
-        artifacts.write_text(tmp_path / "a", "new \ud800")
-    assert (tmp_path / "a").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_holds_finite_numbers_only(value):
-    with pytest.raises(ValueError, match="JSON"):
-        canonical_json({"a": value})
-
-
-def test_a_copy_verifies_and_replaces_what_was_there(tmp_path):
-    sealed = make(tmp_path / "a")
-    make(tmp_path / "b", text="older")
-    place(tmp_path / "a", tmp_path / "b")
-    assert artifacts.verify(tmp_path / "b", "model") == sealed
-
-
-def test_a_copy_works_where_links_do_not(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError("another file system")
-
-    monkeypatch.setattr(os, "link", refuse)
-    sealed = make(tmp_path / "a")
-    place(tmp_path / "a", tmp_path / "b")
-    assert artifacts.verify(tmp_path / "b", "model") == sealed
 
 
 def test_a_result_is_built_once_and_then_found(tmp_path):
@@ -227,27 +161,6 @@ def test_only_the_latest_results_are_kept(tmp_path):
     assert keys[-1] in kept
 
 
-def test_a_lock_that_another_process_holds_is_refused_and_names_it(tmp_path, holder):
-    with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
-        pass
-    assert (tmp_path / "lock").read_text() == f"{holder.pid}\n"
-
-
-def test_a_lock_falls_with_its_holder(tmp_path, holder):
-    holder.kill()
-    holder.wait()
-    with locked(tmp_path / "lock", wait=False):
-        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
-
-
-def test_a_lock_can_be_waited_for(tmp_path, holder):
-    started = time.monotonic()
-    killer = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {holder.pid}"])
-    with locked(tmp_path / "lock"):
-        assert time.monotonic() - started >= 0.4
-    killer.wait()
-
-
 def test_a_key_depends_on_every_input_and_not_on_their_order():
     assert content_key(a=1, b={"c": 2, "d": 3}) == content_key(b={"d": 3, "c": 2}, a=1)
     assert content_key(a=1) != content_key(a=2)
@@ -270,15 +183,7 @@ def test_a_package_that_is_not_there_has_no_digest():
         code_digest("no_such_package")
 
 
-def test_a_folder_below_a_file_cannot_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--output .*file/out cannot be written"):
-        artifacts.writable_folder(tmp_path / "file" / "out", "--output")
-
-
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
-    (tmp_path / ".a.1234.partial" / "inner").mkdir(parents=True)
-    (tmp_path / ".b.1234.partial").touch()
-    (tmp_path / "kept").touch()
-    artifacts.remove_partial(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_holds_finite_numbers_only(value):
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": value})

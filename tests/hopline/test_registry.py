@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hopline import artifacts
+from hopline import artifacts, storage
 from hopline.errors import StaleBlessingError, UserError
 from hopline.registry import Registry
 
@@ -254,7 +254,7 @@ def test_verify_refuses_a_damaged_version(registry, model):
 
 def test_verify_refuses_a_version_that_holds_another_model(registry, model):
     promote(registry, model("a"))
-    artifacts.place(model("b"), registry.folder(1))
+    storage.place(model("b"), registry.folder(1))
     with pytest.raises(UserError, match="names model"):
         registry.verify()
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from hopline import artifacts
+from hopline import artifacts, storage
 from hopline.errors import DivergedError, StaleBlessingError, UserError
 from hopline.program import parser, run
 from hopline.progress import Progress
@@ -52,7 +52,7 @@ def act(step, options):
     if step in {"preprocess", "train"}:
         artifacts.produce(output, options.work_dir, step, KINDS[step], "key", lambda _, result: fill(step, result, ""))
     else:
-        with artifacts.whole(output) as result:
+        with storage.whole(output) as result:
             fill(step, result, behaviour)
 
 
@@ -61,10 +61,10 @@ def fill(step, result, behaviour):
     if step == "resolve":
         action = behaviour or "train"
         found = {"fingerprint": "f", "champion": "", "action": action, "reason": f"told to {action}"}
-        artifacts.write_json(result / "resolution.json", found)
+        storage.write_json(result / "resolution.json", found)
     if step == "evaluate":
         decision = behaviour if behaviour in {"promote", "reject"} else "promote"
-        artifacts.write_json(result / "decision.json", {"decision": decision})
+        storage.write_json(result / "decision.json", {"decision": decision})
         (result / "report.html").write_text("<p>report</p>")
         facts = {
             "decision": decision,

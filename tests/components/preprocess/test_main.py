@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from hopline import artifacts
+from hopline import artifacts, storage
 from hopline.errors import ExitCode
 from hopline.process import FAILURE_FILE, child_environment, read_failure
 from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
@@ -244,5 +244,5 @@ def test_the_program_leaves_with_its_code_and_finds_its_result_again(world, outc
         assert subprocess.run(command, env=child_environment(), check=False).returncode == 0
         assert outcomes["patterns"].manifest == before
     finally:
-        artifacts.remove_tree(folder / "examples")
+        storage.remove_tree(folder / "examples")
         (folder / "moved").rename(folder / "examples")
