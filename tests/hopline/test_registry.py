@@ -143,8 +143,8 @@ def test_of_concurrent_promotions_exactly_one_wins(registry, model):
 
 
 def _promote_and_die(path, folder, name, call, after):
-    """Promotes in a process that leaves without clean-up before, or `after`, a call of `artifacts.<name>`."""
-    real, calls = getattr(artifacts, name), []
+    """Promotes in a process that leaves without clean-up before, or `after`, a call of `storage.<name>`."""
+    real, calls = getattr(storage, name), []
 
     def deadly(*args, **kwargs):
         calls.append(args)
@@ -154,7 +154,7 @@ def _promote_and_die(path, folder, name, call, after):
         if len(calls) == call:
             os._exit(9)
 
-    setattr(artifacts, name, deadly)
+    setattr(storage, name, deadly)
     promote(Registry(path), folder)
 
 
