@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.train.optimizers import make_optimizer
 from hopline.config import TrainConfig
 from hopline.metrics import window_nll
 from hopline.model import MemoryNetwork
@@ -38,37 +38,50 @@ class TrainStep:
     The loss is the mean over the targets of the *global* batch.  Workers therefore exchange sums: the gradients of the
     summed loss, the sum itself and the number of targets travel in one packed all-reduce.  Only then is the gradient
     divided, clipped by its global norm and applied; clipping before the exchange, as Keras optimizers do, would make
-    the update depend on the number of workers.
+    the update depend on the number of workers.  With a single replica there is nothing to exchange, and the whole step
+    is one compiled program.
 
     Args:
         strategy: a MultiWorkerMirroredStrategy.
         model: built under its scope.
-        optimizer: built under its scope.
-        config: `clip_norm` and the batch's shape.
+        config: the optimizer and `clip_norm`.
     """
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        model: MemoryNetwork,
-        optimizer: keras.optimizers.Optimizer,
-        config: TrainConfig,
-    ) -> None:
+    def __init__(self, strategy: tf.distribute.Strategy, model: MemoryNetwork, config: TrainConfig) -> None:
         self._strategy = strategy
         self._model = model
-        self._optimizer = optimizer
+        self._optimizer = make_optimizer(config)
         self._clip_norm = config.clip_norm
-        self._variables = model.trainable_variables
-        self._sizes = [math.prod(variable.shape) for variable in self._variables]
-        self._packed_gradients = tf.function(self._forward_backward, jit_compile=True)
-        self._step = tf.function(self._reduce_and_apply)
+        self._weights = [variable.value for variable in model.trainable_variables]
+        self._sizes = [math.prod(weight.shape) for weight in self._weights]
+        with strategy.scope():
+            self.slots = [
+                tf.Variable(tf.zeros(weight.shape), trainable=False)
+                for weight in self._weights
+                for _ in range(self._optimizer.slots)
+            ]
+        if strategy.num_replicas_in_sync == 1:
+            self._step = tf.function(self._compute_and_update, jit_compile=True)
+        else:
+            self._compiled_compute = tf.function(self._compute, jit_compile=True)
+            self._compiled_update = tf.function(self._update, jit_compile=True)
+            self._step = tf.function(self._compute_exchange_update)
 
-    def __call__(self, windows: Callable[[int, int], npt.NDArray[np.int32]], *, stopping: bool) -> StepResult:
+    def __call__(
+        self,
+        windows: Callable[[int, int], npt.NDArray[np.int32]],
+        *,
+        number: int,
+        learning_rate: float,
+        stopping: bool,
+    ) -> StepResult:
         """Trains on one global batch.
 
         Args:
             windows: (replica, replicas) to that replica's share of the batch, shape (slots / replicas, M + T);
                 called for the replicas of this worker.
+            number: of this update, from 1.
+            learning_rate: for this update.
             stopping: whether this worker was told to stop.
         """
 
@@ -76,40 +89,70 @@ class TrainStep:
             return tf.constant(windows(context.replica_id_in_sync_group, context.num_replicas_in_sync))
 
         batch = self._strategy.experimental_distribute_values_from_function(value)
-        loss, norm, targets, stops = self._step(batch, tf.constant(float(stopping)))
+        rate, count = tf.constant(learning_rate, tf.float32), tf.constant(number, tf.float32)
+        loss, norm, targets, stops = self._step(batch, tf.constant(float(stopping)), rate, count).numpy()
         return StepResult(float(loss), float(norm), int(targets), bool(stops > 0))
 
-    def _forward_backward(self, windows_BS: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
+    def _compute(self, windows_BS: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
         """Gradients of the summed loss, the sum, the number of targets and the stop flag in one vector."""
         with tf.GradientTape() as tape:
             loss_sum = tf.reduce_sum(window_nll(self._model, windows_BS))
-        gradients = tape.gradient(loss_sum, self._variables)
+        gradients = tape.gradient(loss_sum, self._weights)
         targets_BT = windows_BS[:, self._model.memory :]
         count = tf.math.count_nonzero(targets_BT != PAD, dtype=tf.float32)
         flat = [tf.reshape(gradient, [-1]) for gradient in gradients]
         return tf.concat([*flat, [loss_sum, count, stopping]], axis=0)
 
-    def _reduce_and_apply(
-        self, windows: tf.Tensor, stopping: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        per_replica = self._strategy.run(self._packed_gradients, args=(windows, stopping))
-        packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+    def _update(
+        self,
+        weights: list[tf.Variable],
+        slots: list[tf.Variable],
+        packed: tf.Tensor,
+        rate: tf.Tensor,
+        number: tf.Tensor,
+    ) -> tf.Tensor:
+        """Divides, clips and applies the summed gradients to one replica's variables; loss, norm, targets, stops."""
         *flat, totals = tf.split(packed, [*self._sizes, 3])
         loss_sum, count, stops = tf.unstack(totals)
-        count = tf.maximum(count, 1.0)  # a batch of padding alone changes nothing
-        gradients = [
-            tf.reshape(part, variable.shape) / count for part, variable in zip(flat, self._variables, strict=True)
-        ]
+        targets = tf.maximum(count, 1.0)  # a batch of padding alone changes nothing
+        gradients = [tf.reshape(part, weight.shape) / targets for part, weight in zip(flat, weights, strict=True)]
         norm = tf.linalg.global_norm(gradients)
         if self._clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
-        # In cross-replica context a Keras optimizer applies to every replica and exchanges nothing.
-        self._optimizer.apply(gradients, self._variables)
-        return loss_sum / count, norm, count, stops
+            # Not tf.clip_by_global_norm: it turns every gradient into NaN where the norm is not finite.
+            scale = tf.minimum(1.0, self._clip_norm / norm)
+            gradients = [gradient * scale for gradient in gradients]
+        kept = self._optimizer.slots
+        for index, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+            own = slots[index * kept : (index + 1) * kept]
+            new_weight, new_slots = self._optimizer.update(weight, gradient, own, rate, number)
+            weight.assign(new_weight)
+            for slot, new_slot in zip(own, new_slots, strict=True):
+                slot.assign(new_slot)
+        return tf.stack([loss_sum / targets, norm, count, stops])
 
+    def _compute_and_update(
+        self, windows: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor:
+        (weights, slots), *_ = self._local_replicas()
+        (only,) = self._strategy.experimental_local_results(windows)
+        return self._update(weights, slots, self._compute(only, stopping), rate, number)
 
-def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    """The configured optimizer; it never clips, because clipping comes after the exchange between workers."""
-    if config.optimizer == "sgd":
-        return keras.optimizers.SGD(config.learning_rate)
-    return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    def _compute_exchange_update(
+        self, windows: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor:
+        per_replica = self._strategy.run(self._compiled_compute, args=(windows, stopping))
+        packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+        # Every replica makes the same update from the same sums, so that they stay equal.
+        results = [
+            self._compiled_update(weights, slots, packed, rate, number) for weights, slots in self._local_replicas()
+        ]
+        return results[0]
+
+    def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
+        """Weights and slots of each replica of this worker, as the plain variables behind the mirrored ones."""
+        parts = [
+            [self._strategy.experimental_local_results(variable) for variable in variables]
+            for variables in (self._weights, self.slots)
+        ]
+        replicas = range(len(parts[0][0]))
+        return [([part[i] for part in parts[0]], [part[i] for part in parts[1]]) for i in replicas]

@@ -16,7 +16,7 @@ from components.train.batches import Batches
 from components.train.checkpoint import Arrays, Checkpoint, TrainState
 from components.train.log import TrainingLog, read_log
 from components.train.plots import plot_curve
-from components.train.step import StepResult, TrainStep, make_optimizer
+from components.train.step import StepResult, TrainStep
 from hopline.config import ModelConfig, TrainConfig
 from hopline.data import TokenStream
 from hopline.errors import DivergedError, PreemptedError
@@ -66,9 +66,7 @@ class Trainer:
         self._batches = Batches(train, config, model_config.memory)
         with strategy.scope():
             self._model = build_model(model_config, vocabulary_size, config)
-            self._optimizer = make_optimizer(config)
-            self._optimizer.build(self._model.trainable_variables)
-        self._train_step = TrainStep(strategy, self._model, self._optimizer, config)
+        self._train_step = TrainStep(strategy, self._model, config)
         self._compiled_nll = tf.function(window_nll, jit_compile=True)
         self._valid_sums = tf.function(self._reduce_scores)
         self._state = TrainState(learning_rate=config.learning_rate)
@@ -89,7 +87,9 @@ class Trainer:
         saved_at = time.monotonic()
         while not state.finished:
             started = time.monotonic()
-            result = self._train_step(self._windows, stopping=stopping())
+            result = self._train_step(
+                self._windows, number=state.step + 1, learning_rate=state.learning_rate, stopping=stopping()
+            )
             self._require_finite(result)
             state.step += 1
             if log:
@@ -150,7 +150,6 @@ class Trainer:
             self._best = self._weights()
         if state.valid_loss is not None and loss > IMPROVEMENT * state.valid_loss:
             state.learning_rate /= config.anneal
-            self._optimizer.learning_rate.assign(state.learning_rate)
         state.valid_loss = loss
         if last:
             state.finished = f"{state.step:,} steps are done"
@@ -197,7 +196,7 @@ class Trainer:
         if not log:
             return
         log.flush()
-        current = {**self._weights(), **_arrays("optimizer", self._optimizer.variables)}
+        current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
         checkpoint.save(self._scratch / CHECKPOINTS, Checkpoint(self._state, current, self._best))
         plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
 
@@ -208,7 +207,7 @@ class Trainer:
             return
         self._state, self._best = found.state, found.best
         set_weights(self._model, found.current)
-        for name, variable in _named("optimizer", self._optimizer.variables):
+        for name, variable in _named("slot", self._train_step.slots):
             variable.assign(found.current[name])
         if self._chief:
             print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
