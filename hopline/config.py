@@ -141,11 +141,13 @@ class TrainConfig(Section):
     optimizer: str = "sgd"  # or "adamw"
     learning_rate: float = 1.28
     weight_decay: float = 0.0  # of AdamW
+    dropout: float = 0.0  # of embedded words and of the last state
     clip_norm: float = 0.390625  # of the global gradient of the mean loss; 0 for none
     anneal: float = 1.5  # divides the learning rate when validation does not improve
     min_learning_rate: float = 1e-3  # training stops below it
     precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
+    restarts: int = 3  # of all workers after one fell, without progress in between; 0 for none
 
     def __post_init__(self) -> None:
         for key in ("workers", "sequences", "targets", "epochs"):
@@ -157,15 +159,21 @@ class TrainConfig(Section):
         one_of("train.precision", self.precision, ("float32", "bfloat16"))
         positive("train.learning_rate", self.learning_rate)
         at_least("train.weight_decay", self.weight_decay, 0)
+        fraction("train.dropout", self.dropout)
         at_least("train.clip_norm", self.clip_norm, 0)
         at_least("train.anneal", self.anneal, 1)
         at_least("train.min_learning_rate", self.min_learning_rate, 0)
         at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
+        at_least("train.restarts", self.restarts, 0)
         require(
             self.sequences % self.workers == 0,
             f"train.sequences is {self.sequences}, but must divide evenly among train.workers = {self.workers}",
             f"set train.sequences to a multiple of {self.workers}",
         )
+
+    def determining(self) -> dict[str, Any]:
+        """What determines the trained model: all but how the run is kept safe, which changes no number of it."""
+        return {key: value for key, value in self.to_dict().items() if key not in ("checkpoint_seconds", "restarts")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,3 +57,11 @@ class PreemptedError(HoplineError):
 
 class InternalError(HoplineError):
     """A part of the run failed for a reason that is not the user's: trying again may help."""
+
+
+class LostPeersError(InternalError):
+    """A worker cannot go on because another one is gone; why that one went is another error."""
+
+
+class SaveError(InternalError):
+    """Progress cannot be written: trying again cannot help before there is room for it."""

@@ -9,20 +9,22 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from hopline.data import TokenStream
+from hopline.model import Drop, keep_all
 from hopline.schema import PAD
 
 SCORING_SEQUENCES = 16  # windows scored at once; bounds the logits to 16 T V numbers
 
 
-def window_nll(model: keras.Model, windows_BS: tf.Tensor) -> tf.Tensor:
+def window_nll(model: keras.Model, windows_BS: tf.Tensor, drop: Drop = keep_all) -> tf.Tensor:
     """Negative log-likelihood of every target of `windows_BS` in nats, nll_BT; 0 where the target is padding.
 
     Args:
         model: a `MemoryNetwork`.
         windows_BS: ids, the M tokens of look-behind and the T targets (S = M + T), see `TokenStream.windows`.
+        drop: dropout, in training.
     """
     targets_BT = windows_BS[:, model.memory :]
-    logits_BTV = model(windows_BS[:, :-1])
+    logits_BTV = model(windows_BS[:, :-1], drop=drop)
     nll_BT = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_BT, logits=logits_BTV)
     return tf.where(tf.equal(targets_BT, PAD), 0.0, nll_BT)
 

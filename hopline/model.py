@@ -5,6 +5,7 @@ Sukhbaatar, Szlam, Weston, Fergus, "End-To-End Memory Networks", 2015: section 2
 open its authors' Torch program.  Shape suffixes are those of `hopline.layers`, and F is the factor width.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,6 +14,13 @@ from keras import ops
 from hopline.layers import MemoryHop, visible_slots
 
 TIES = ("none", "input", "output", "all")
+
+Drop = Callable[[str, keras.KerasTensor], keras.KerasTensor]  # where, and the units, to the units that are kept
+
+
+def keep_all(place: str, units: keras.KerasTensor) -> keras.KerasTensor:
+    """No dropout."""
+    return units
 
 
 @keras.saving.register_keras_serializable(package="hopline")
@@ -37,6 +45,7 @@ class MemoryNetwork(keras.Model):
 
     Call arguments:
         tokens_BL: integer ids of the L = M + T - 1 tokens that the T targets see; `PAD` before a document.
+        drop: in training, what drops units of the embedded memory ("keys", "values") and of the last "state".
 
     Returns:
         logits_BTV for the T targets, that is for the words at positions M .. M + T - 1.
@@ -84,23 +93,36 @@ class MemoryNetwork(keras.Model):
         self.hop.build((None, None, self.width))
         self.built = True
 
-    def call(self, tokens_BL: keras.KerasTensor) -> keras.KerasTensor:
-        return self.logits(self.states(tokens_BL))
+    def call(self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all) -> keras.KerasTensor:
+        state_BTE, _ = self._read_memory(tokens_BL, drop)
+        return self.logits(drop("state", state_BTE))
 
     def states(self, tokens_BL: keras.KerasTensor) -> keras.KerasTensor:
         """The state u after the last hop for every target, state_BTE."""
-        keys_BLE = self._embed(self.key_table_VF, tokens_BL)
-        values_BLE = keys_BLE if self.tie == "all" else self._embed(self.value_table_VF, tokens_BL)
+        return self._read_memory(tokens_BL)[0]
+
+    def attention(self, tokens_BL: keras.KerasTensor) -> list[keras.KerasTensor]:
+        """What every hop reads: K times probs_BTM in float32, 0 in slots that the target does not see."""
+        return self._read_memory(tokens_BL)[1]
+
+    def _read_memory(
+        self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all
+    ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
+        """All hops: the last state_BTE, and every hop's probs_BTM; a compiler drops those that nobody uses."""
+        keys_BLE = drop("keys", self._embed(self.key_table_VF, tokens_BL))
+        values_BLE = keys_BLE if self.tie == "all" else drop("values", self._embed(self.value_table_VF, tokens_BL))
         visible_BTM = visible_slots(tokens_BL, self.memory)
         # u_0 = 0.1 in every unit, for every target (initialised so by the authors' program).
         targets = tokens_BL.shape[1] - self.memory + 1
         state_BTE = ops.zeros_like(keys_BLE[:, :targets, :]) + ops.cast(0.1, self.compute_dtype)
+        probs = []
         for _ in range(self.hops):
-            state_BTE, _ = self.hop(state_BTE, keys_BLE, values_BLE, visible_BTM)
-        return state_BTE
+            state_BTE, probs_BTM = self.hop(state_BTE, keys_BLE, values_BLE, visible_BTM)
+            probs.append(probs_BTM)
+        return state_BTE, probs
 
     def logits(self, state_BTE: keras.KerasTensor) -> keras.KerasTensor:
-        """U W (+ b), logits_BTV, in float32."""
+        """Logits u W (+ b), shape B x T x V, in float32."""
         if self.projection_FE is not None:
             state_BTE = ops.matmul(state_BTE, ops.transpose(self.projection_FE))
         logits_BTV = ops.cast(ops.matmul(state_BTE, ops.transpose(self.logit_table_VF)), "float32")

@@ -22,7 +22,9 @@ from hopline.errors import (
     ExitCode,
     HoplineError,
     InternalError,
+    LostPeersError,
     PreemptedError,
+    SaveError,
     StaleBlessingError,
     UserError,
 )
@@ -33,6 +35,7 @@ _POLL_SECONDS = 0.5
 _BY_CODE: dict[int, type[HoplineError]] = {
     error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
 }
+_BY_NAME = {error.__name__: error for error in (*_BY_CODE.values(), LostPeersError, SaveError)}
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -111,7 +114,8 @@ def failure_of(module: str, code: int) -> HoplineError:
 
 def write_failure(path: Path, step: str, error: HoplineError) -> None:
     """Leaves `failure.json`, from which `read_failure` makes the same error in another process."""
-    content = {"step": step, "code": int(error.code), "message": error.message, "remedy": error.remedy}
+    kind = {"error": type(error).__name__, "code": int(error.code)}
+    content = {"step": step, **kind, "message": error.message, "remedy": error.remedy}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -120,7 +124,7 @@ def read_failure(path: Path) -> HoplineError | None:
     """The error that a step left at `path`, if it left one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return _BY_CODE[content["code"]](content["message"], remedy=content["remedy"])
+        return _BY_NAME.get(content["error"], _BY_CODE[content["code"]])(content["message"], remedy=content["remedy"])
     except (OSError, ValueError, KeyError, TypeError):  # also of a process killed while it wrote
         return None
 

@@ -22,7 +22,9 @@ def print_result(run: Run, output: Path, console: Console) -> None:
         rows += [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
         verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
         rows += [("decision", verb), *(("", reason) for reason in facts["reasons"])]
-        rows += [("model", _shown(run.folder / "model")), ("curve", _shown(run.folder / "model" / "curve.png"))]
+        model = run.folder / "model"
+        rows += [("model", _shown(model)), ("curve", _shown(model / "curve.png"))]
+        rows += [("attention", _shown(model / "attention.png"))]
         rows += [("report", _shown(run.folder / "evaluation" / "report.html"))]
     else:
         rows += [("skipped", f"nothing was trained: {run.resolution.get('reason', '')}")]

@@ -10,7 +10,10 @@ from typing import Any
 from components.evaluate.decide import PROMOTE, Decision
 from hopline.artifacts import Manifest, git_revision
 
-_CURVE_FILE = "curve.png"
+_MODEL_PICTURES = (  # file of the model directory, caption
+    ("curve.png", "Training of the challenger"),
+    ("attention.png", "Where the challenger looks: mean attention to the words before the target, for each hop"),
+)
 _NONE = "\N{EN DASH}"
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --yes: #1a7f37; --no: #b35900; }
@@ -54,7 +57,7 @@ def render(
         decision: the decision.
         pictures: caption to SVG.
         lineage: of each artifact, see `lineage`.
-        model: the challenger's folder, for its training curve.
+        model: the challenger's folder, for the pictures that training drew.
     """
     parts = [
         _verdict(evaluation, decision),
@@ -63,9 +66,8 @@ def render(
         "<h2>Pictures</h2>",
         *(_picture(caption, svg, "svg+xml") for caption, svg in pictures.items()),
     ]
-    curve = model / _CURVE_FILE
-    if curve.is_file():
-        parts.append(_picture("Training of the challenger", curve.read_bytes(), "png"))
+    drawn = ((model / name, caption) for name, caption in _MODEL_PICTURES)
+    parts += [_picture(caption, path.read_bytes(), "png") for path, caption in drawn if path.is_file()]
     parts.append(_lineage(lineage))
     title = html.escape(f"hopline: {decision.outcome}")
     return (

@@ -41,7 +41,7 @@ def train(options: argparse.Namespace) -> None:
     key = artifacts.content_key(
         examples=examples.id,
         model=model_config.to_dict(),
-        train=config.to_dict(),
+        train=config.determining(),
         code=artifacts.code_digest("hopline", "components.train"),
     )
 
@@ -49,9 +49,9 @@ def train(options: argparse.Namespace) -> None:
         training = scratch / _TRAINING
         worker_arguments = ["--examples", str(options.examples.absolute())]
         worker_arguments += ["--model-config", model_config.to_json(), "--train-config", config.to_json()]
-        run_workers(worker_arguments, config.workers, training)
-        facts = _export(training, options.examples, examples.facts["vocabulary_size"], model_config, config, result)
-        sections = {"model": model_config.to_dict(), "train": config.to_dict()}
+        run_workers(worker_arguments, config.workers, training, config.restarts)
+        facts = _export(training, options.examples, examples, model_config, config, result)
+        sections = {"model": model_config.to_dict(), "train": config.determining()}
         storage.write_json(result / "config.json", {**sections, **facts})
         facts["fingerprint"] = examples.facts["fingerprint"]
         artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
@@ -60,23 +60,34 @@ def train(options: argparse.Namespace) -> None:
 
 
 def _export(
-    training: Path, examples: Path, vocabulary_size: int, model_config: ModelConfig, config: TrainConfig, result: Path
+    training: Path,
+    folder: Path,
+    examples: artifacts.Manifest,
+    model_config: ModelConfig,
+    config: TrainConfig,
+    result: Path,
 ) -> dict[str, Any]:
-    """Writes the best weights of the last checkpoint, the log and the curve into `result`; returns the facts."""
+    """Writes the best weights of the last checkpoint, the log and the pictures into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
     from components.train import checkpoint
+    from components.train.attention import write_attention
+    from components.train.events import EVENTS_FOLDER
     from components.train.export import export
-    from components.train.trainer import CHECKPOINTS, CURVE_FILE, LOG_FILE, build_model, set_weights
+    from components.train.trainer import CURVE_FILE, LOG_FILE, build_model, set_weights
+    from hopline.data import load_stream
     from hopline.metrics import perplexity
 
-    newest = checkpoint.load_newest(training / CHECKPOINTS)
+    newest = checkpoint.load_newest(training / checkpoint.FOLDER)
     if newest is None or newest.state.best_valid_loss is None:
         raise InternalError(f"the workers left no finished checkpoint in {training}", remedy="run the command again")
+    vocabulary_size = examples.facts["vocabulary_size"]
     model = build_model(model_config, vocabulary_size, config)
     set_weights(model, newest.best)
-    export(model, examples / TRANSFORM_FOLDER, config.targets, result)
+    export(model, folder / TRANSFORM_FOLDER, config.targets, result)
+    write_attention(model, load_stream(folder, examples, "valid", least=1), config.targets, result)
     shutil.copy2(training / LOG_FILE, result)
     shutil.copy2(training / CURVE_FILE, result)
+    shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)
     return {
         "vocabulary_size": vocabulary_size,
         "best_valid_perplexity": perplexity(newest.state.best_valid_loss),

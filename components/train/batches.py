@@ -9,6 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from components.train.dropout import PLACES
 from hopline.config import TrainConfig
 from hopline.data import TokenStream
 
@@ -56,5 +57,12 @@ class Batches:
         starts = self.starts(step)[first : first + count]
         return self._stream.windows(starts, self._memory, self._config.targets)
 
-    def _random(self, counter: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=[self._config.seed, counter]))
+    def mask_keys(self, step: int, first: int, count: int) -> npt.NDArray[np.int32]:
+        """Keys of the dropout masks of slots first .. first + count - 1, shape (count, places, 2)."""
+        shape = (self._config.sequences, len(PLACES), 2)
+        keys = self._random(step, purpose=1).integers(np.iinfo(np.int32).max, size=shape, dtype=np.int32)
+        return keys[first : first + count]
+
+    def _random(self, counter: int, purpose: int = 0) -> np.random.Generator:
+        """Numbers of their own for each counter and purpose: Philox counts up from 2^192 times the purpose."""
+        return np.random.Generator(np.random.Philox(key=[self._config.seed, counter], counter=[0, 0, 0, purpose]))

@@ -21,6 +21,7 @@ from hopline.errors import UserError
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 KIND = "checkpoint"
+FOLDER = "checkpoints"  # in the group's folder
 KEPT = 2
 _STATE, _CURRENT, _BEST = "state.json", "current.npz", "best.npz"
 
@@ -54,23 +55,50 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`."""
+    """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`.
+
+    Raises:
+        OSError: it cannot be written; the checkpoints before it are as they were.
+    """
     with storage.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
         _write(directory / _CURRENT, checkpoint.current)
         _write(directory / _BEST, checkpoint.best)
         storage.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
         artifacts.seal(directory, KIND, parents={}, config={})
-    for old in _newest_first(folder)[KEPT:]:
-        storage.remove_tree(old)
+    _prune(folder)
+
+
+def repair(folder: Path) -> int:
+    """Leaves nothing but sound checkpoints, `KEPT` at most; for the launcher, while no worker runs.
+
+    Removed are what a killed save left, and checkpoints whose checksums do not hold; each of those is reported.
+
+    Returns:
+        The newest one's step, or 0 when none is sound.
+    """
+    storage.remove_partial(folder)
+    found = _newest_first(folder)
+    for directory in found:
+        if damage := _damage(directory):
+            print(f"train: {damage}; this checkpoint is removed", file=sys.stderr)
+            storage.remove_tree(directory)
+    _prune(folder)
+    newest = newest_step(folder)
+    if found and not newest:
+        print("train: no sound checkpoint is left: training starts from the beginning", file=sys.stderr)
+    return newest
+
+
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, sound or not; 0 when there is none."""
+    return max((int(directory.name.removeprefix("step-")) for directory in _newest_first(folder)), default=0)
 
 
 def load_newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint whose checksums hold; a damaged one is reported and the one before it is taken."""
     for directory in _newest_first(folder):
-        try:
-            artifacts.verify(directory, KIND)
-        except UserError as error:
-            print(f"train: {error.message}; falling back to the checkpoint before it", file=sys.stderr)
+        if damage := _damage(directory):
+            print(f"train: {damage}; falling back to the checkpoint before it", file=sys.stderr)
             continue
         return Checkpoint(
             state=TrainState(**json.loads((directory / _STATE).read_text(encoding="utf-8"))),
@@ -78,6 +106,19 @@ def load_newest(folder: Path) -> Checkpoint | None:
             best=_read(directory / _BEST),
         )
     return None
+
+
+def _damage(directory: Path) -> str:
+    try:
+        artifacts.verify(directory, KIND)
+    except UserError as error:
+        return error.message
+    return ""
+
+
+def _prune(folder: Path) -> None:
+    for old in _newest_first(folder)[KEPT:]:
+        storage.remove_tree(old)
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,57 +1,86 @@
-"""Starts the workers on this machine, watches them, and ends them together."""
+"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one falls."""
 
 import contextlib
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hopline.errors import ExitCode, HoplineError, InternalError
-from hopline.process import FAILURE_FILE, child_environment, failure_of, read_failure
+from components.train import checkpoint
+from components.train.group import Group
+from hopline.errors import HoplineError, InternalError, SaveError
 from hopline.progress import Progress
 
-GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
-_POLL_SECONDS = 0.1
-
-Worker = subprocess.Popen[bytes]
+WORKER_PROGRAM = (sys.executable, "-m", "components.train.worker")
+_LONGEST_PAUSE = 30.0
 
 
-def run_workers(arguments: Sequence[str], workers: int, training: Path) -> None:
-    """Runs `workers` processes of `components.train.worker` until all are done.
+def run_workers(
+    arguments: Sequence[str],
+    workers: int,
+    training: Path,
+    restarts: int,
+    *,
+    program: Sequence[str] = WORKER_PROGRAM,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Runs `workers` worker processes until all are done.
 
-    When one fails, the others cannot go on (the next exchange waits for it), so all are ended.  A KeyboardInterrupt
-    here lets them save before it goes on.
+    When one falls, the others cannot go on (the next exchange waits for it): all are ended and started again from the
+    newest checkpoint.  Not for an error that another try cannot mend: the user's, divergence, a disk without room.  A
+    KeyboardInterrupt here lets the workers save before it goes on.
 
     Args:
         arguments: command line of every worker.
         workers: how many; 1 needs no cluster.
         training: the folder of the checkpoints; `worker-<i>/` in it is each worker's own.
+        restarts: how often to try again without a newer checkpoint in between.
+        program: what a worker runs.
+        pause: sleeps so many seconds before a restart.
 
     Raises:
-        HoplineError: the first failure, as the worker itself told it.
+        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
     """
+    checkpoints = training / checkpoint.FOLDER
+    reached, tries = checkpoint.repair(checkpoints), 0
+    while failure := _run_group([*program, *arguments], workers, training):
+        step = checkpoint.repair(checkpoints)
+        if step > reached:  # a run that advances is never given up
+            reached, tries = step, 0
+        if not isinstance(failure, InternalError) or isinstance(failure, SaveError):
+            raise failure
+        if tries == restarts:
+            raise InternalError(
+                f"{failure.message}; after {restarts} restarts training is still at step {step:,}",
+                remedy=failure.remedy,
+            )
+        seconds = min(2.0**tries, _LONGEST_PAUSE)
+        tries += 1
+        where = f"continuing from step {step:,}" if step else "starting from the beginning"
+        print(
+            f"train: {failure.message}; {where} in {seconds:g} s (restart {tries} of {restarts} without progress)",
+            file=sys.stderr,
+        )
+        pause(seconds)
+
+
+def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineError | None:
+    """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    group: list[Worker] = []
+    group = Group()
     Progress("train", workers, "workers", phase="starting").update(0)
     with _reserved_ports(workers) as ports:
         try:
             for index in range(workers):
                 own = training / f"worker-{index}"
-                own.mkdir(parents=True, exist_ok=True)
-                (own / FAILURE_FILE).unlink(missing_ok=True)
-                command = [sys.executable, "-m", "components.train.worker", *arguments]
-                command += ["--training-dir", str(training), "--work-dir", str(own), "--threads", str(threads)]
-                group.append(subprocess.Popen(command, env=child_environment(_cluster(ports, index))))
-            failed = _first_failure(group)
+                options = ["--training-dir", str(training), "--work-dir", str(own), "--threads", str(threads)]
+                group.start([*command, *options], _cluster(ports, index), own)
+            return group.wait()
         finally:
-            _end(group)
-    if failed is not None:
-        raise _told_failure(group, failed, training)
+            group.end()
 
 
 def _cluster(ports: Sequence[int], index: int) -> dict[str, str]:
@@ -77,42 +106,3 @@ def _reserved_ports(count: int) -> Iterator[list[int]]:
             holder.bind(("127.0.0.1", 0))
             ports.append(holder.getsockname()[1])
         yield ports or [0]
-
-
-def _first_failure(group: Sequence[Worker]) -> int | None:
-    """Waits for all workers, or for the first that fails; its index, or None when all are done."""
-    while True:
-        codes = [worker.poll() for worker in group]
-        for index, code in enumerate(codes):
-            if code not in (None, ExitCode.DONE):
-                return index
-        if all(code == ExitCode.DONE for code in codes):
-            return None
-        time.sleep(_POLL_SECONDS)
-
-
-def _end(group: Sequence[Worker]) -> None:
-    """Asks the workers that still run to save and leave, and kills those that do not in time."""
-    for worker in group:
-        if worker.poll() is None:
-            worker.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
-    for worker in group:
-        try:
-            worker.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def _told_failure(group: Sequence[Worker], failed: int, training: Path) -> HoplineError:
-    """Why the group failed.
-
-    1. What a worker said for a reason of its own; 2. else how the first one ended.  A worker that lost its peer fails
-    too, with an internal error, and may do so before the one that caused it has been seen to end.
-    """
-    told = [read_failure(training / f"worker-{index}" / FAILURE_FILE) for index in range(len(group))]
-    for error in told:
-        if error is not None and not isinstance(error, InternalError):
-            return error
-    return told[failed] or failure_of(f"worker {failed}", group[failed].returncode)

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.train.dropout import slot_dropout
 from components.train.optimizers import make_optimizer
 from hopline.config import TrainConfig
 from hopline.metrics import window_nll
-from hopline.model import MemoryNetwork
+from hopline.model import MemoryNetwork, keep_all
 from hopline.schema import PAD
+
+# (replica, replicas) to that replica's part of something of the global batch
+Share = Callable[[int, int], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class TrainStep:
     Args:
         strategy: a MultiWorkerMirroredStrategy.
         model: built under its scope.
-        config: the optimizer and `clip_norm`.
+        config: the optimizer, `clip_norm` and `dropout`.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, model: MemoryNetwork, config: TrainConfig) -> None:
@@ -52,6 +56,7 @@ class TrainStep:
         self._model = model
         self._optimizer = make_optimizer(config)
         self._clip_norm = config.clip_norm
+        self._dropout = config.dropout
         self._weights = [variable.value for variable in model.trainable_variables]
         self._sizes = [math.prod(weight.shape) for weight in self._weights]
         with strategy.scope():
@@ -63,13 +68,13 @@ class TrainStep:
         if strategy.num_replicas_in_sync == 1:
             self._step = tf.function(self._compute_and_update, jit_compile=True)
         else:
-            self._compiled_compute = tf.function(self._compute, jit_compile=True)
             self._compiled_update = tf.function(self._update, jit_compile=True)
             self._step = tf.function(self._compute_exchange_update)
 
     def __call__(
         self,
-        windows: Callable[[int, int], npt.NDArray[np.int32]],
+        windows: Share,
+        mask_keys: Share,
         *,
         number: int,
         learning_rate: float,
@@ -78,25 +83,30 @@ class TrainStep:
         """Trains on one global batch.
 
         Args:
-            windows: (replica, replicas) to that replica's share of the batch, shape (slots / replicas, M + T);
-                called for the replicas of this worker.
+            windows: each replica's share of the batch, shape (slots / replicas, M + T).
+            mask_keys: each replica's share of the dropout keys, shape (slots / replicas, places, 2).
             number: of this update, from 1.
             learning_rate: for this update.
             stopping: whether this worker was told to stop.
         """
-
-        def value(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
-            return tf.constant(windows(context.replica_id_in_sync_group, context.num_replicas_in_sync))
-
-        batch = self._strategy.experimental_distribute_values_from_function(value)
+        inputs = (self._distribute(windows), self._distribute(mask_keys), tf.constant(float(stopping)))
         rate, count = tf.constant(learning_rate, tf.float32), tf.constant(number, tf.float32)
-        loss, norm, targets, stops = self._step(batch, tf.constant(float(stopping)), rate, count).numpy()
+        loss, norm, targets, stops = self._step(*inputs, rate, count).numpy()
         return StepResult(float(loss), float(norm), int(targets), bool(stops > 0))
 
-    def _compute(self, windows_BS: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
+    def _distribute(self, share: Share) -> tf.Tensor:
+        """A value for each replica of this worker."""
+
+        def value(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
+            return tf.constant(share(context.replica_id_in_sync_group, context.num_replicas_in_sync))
+
+        return self._strategy.experimental_distribute_values_from_function(value)
+
+    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
         """Gradients of the summed loss, the sum, the number of targets and the stop flag in one vector."""
+        drop = slot_dropout(self._dropout, mask_keys) if self._dropout else keep_all
         with tf.GradientTape() as tape:
-            loss_sum = tf.reduce_sum(window_nll(self._model, windows_BS))
+            loss_sum = tf.reduce_sum(window_nll(self._model, windows_BS, drop))
         gradients = tape.gradient(loss_sum, self._weights)
         targets_BT = windows_BS[:, self._model.memory :]
         count = tf.math.count_nonzero(targets_BT != PAD, dtype=tf.float32)
@@ -131,21 +141,27 @@ class TrainStep:
         return tf.stack([loss_sum / targets, norm, count, stops])
 
     def _compute_and_update(
-        self, windows: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor:
-        (weights, slots), *_ = self._local_replicas()
-        (only,) = self._strategy.experimental_local_results(windows)
-        return self._update(weights, slots, self._compute(only, stopping), rate, number)
+        ((weights, slots),) = self._local_replicas()
+        (own_windows,) = self._strategy.experimental_local_results(windows)
+        (own_keys,) = self._strategy.experimental_local_results(mask_keys)
+        return self._update(weights, slots, self._compute(own_windows, own_keys, stopping), rate, number)
 
     def _compute_exchange_update(
-        self, windows: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor:
-        per_replica = self._strategy.run(self._compiled_compute, args=(windows, stopping))
+        def compute(*inputs: tf.Tensor) -> tf.Tensor:
+            # Traced once for each replica.  A function that they shared would hold on to the first one's variables.
+            return tf.function(self._compute, jit_compile=True)(*inputs)
+
+        per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
         packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
         # Every replica makes the same update from the same sums, so that they stay equal.
-        results = [
-            self._compiled_update(weights, slots, packed, rate, number) for weights, slots in self._local_replicas()
-        ]
+        results = []
+        for weights, slots in self._local_replicas():
+            with tf.device(weights[0].device):
+                results.append(self._compiled_update(weights, slots, packed, rate, number))
         return results[0]
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:

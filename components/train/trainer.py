@@ -19,7 +19,7 @@ from components.train.plots import plot_curve
 from components.train.step import StepResult, TrainStep
 from hopline.config import ModelConfig, TrainConfig
 from hopline.data import TokenStream
-from hopline.errors import DivergedError, PreemptedError
+from hopline.errors import DivergedError, InternalError, PreemptedError
 from hopline.metrics import perplexity, scoring_windows, window_nll
 from hopline.model import MemoryNetwork
 from hopline.progress import Progress
@@ -27,7 +27,6 @@ from hopline.schema import PAD
 
 LOG_FILE = "log.jsonl"
 CURVE_FILE = "curve.png"
-CHECKPOINTS = "checkpoints"
 # The authors' program anneals unless validation cost falls below this share of the one before.
 IMPROVEMENT = 0.9999
 
@@ -88,7 +87,11 @@ class Trainer:
         while not state.finished:
             started = time.monotonic()
             result = self._train_step(
-                self._windows, number=state.step + 1, learning_rate=state.learning_rate, stopping=stopping()
+                self._windows,
+                self._mask_keys,
+                number=state.step + 1,
+                learning_rate=state.learning_rate,
+                stopping=stopping(),
             )
             self._require_finite(result)
             state.step += 1
@@ -130,6 +133,11 @@ class Trainer:
         """Replica r of R owns the r-th of R equal ranges of the global batch's slots."""
         share = self._config.sequences // replicas
         return self._batches.windows(self._state.step, replica * share, share)
+
+    def _mask_keys(self, replica: int, replicas: int) -> npt.NDArray[np.int32]:
+        """The dropout keys of the same slots."""
+        share = self._config.sequences // replicas
+        return self._batches.mask_keys(self._state.step, replica * share, share)
 
     def _require_finite(self, result: StepResult) -> None:
         if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
@@ -196,21 +204,33 @@ class Trainer:
         if not log:
             return
         log.flush()
-        current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
-        checkpoint.save(self._scratch / CHECKPOINTS, Checkpoint(self._state, current, self._best))
+        # Before the checkpoint: a finished one promises that all else is there.
         plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
+        current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
+        checkpoint.save(self._scratch / checkpoint.FOLDER, Checkpoint(self._state, current, self._best))
 
     def _restore(self) -> None:
         """Continues from the newest sound checkpoint, if there is one."""
-        found = checkpoint.load_newest(self._scratch / CHECKPOINTS)
-        if found is None:
-            return
-        self._state, self._best = found.state, found.best
-        set_weights(self._model, found.current)
-        for name, variable in _named("slot", self._train_step.slots):
-            variable.assign(found.current[name])
-        if self._chief:
-            print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
+        found = checkpoint.load_newest(self._scratch / checkpoint.FOLDER)
+        if found is not None:
+            self._state, self._best = found.state, found.best
+            set_weights(self._model, found.current)
+            for name, variable in _named("slot", self._train_step.slots):
+                variable.assign(found.current[name])
+            if self._chief:
+                print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
+        self._require_one_start()
+
+    def _require_one_start(self) -> None:
+        """Workers that read different checkpoints would train on together, and the sums would be nonsense."""
+        step = tf.constant([self._state.step], tf.int64)
+        per_replica = self._strategy.experimental_distribute_values_from_function(lambda context: step)
+        steps = sorted(set(self._strategy.gather(per_replica, axis=0).numpy().tolist()))
+        if len(steps) > 1:
+            raise InternalError(
+                f"the workers continue from different checkpoints, of the steps {steps}",
+                remedy=f"see to it that all workers read and write the same {self._scratch}",
+            )
 
     def _weights(self) -> Arrays:
         return _arrays("model", self._model.variables)

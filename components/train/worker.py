@@ -6,6 +6,8 @@ Worker 0 is the chief: it alone writes.  A single worker needs no TF_CONFIG.
 """
 
 import argparse
+import ctypes
+import functools
 import json
 import os
 import signal
@@ -17,7 +19,10 @@ from hopline import program
 from hopline.artifacts import read_manifest
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import UserError
+from hopline.process import PARENT_VARIABLE
 from hopline.schema import EXAMPLES
+
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -59,6 +64,7 @@ def work(options: argparse.Namespace) -> None:
     import keras
     import tensorflow as tf
 
+    from components.train.faults import explained
     from components.train.trainer import Trainer
     from hopline.data import load_stream
 
@@ -69,11 +75,15 @@ def work(options: argparse.Namespace) -> None:
     # Ring, because NCCL needs a GPU on every worker.
     gpu = bool(tf.config.list_physical_devices("GPU"))
     communication = tf.distribute.experimental.CommunicationImplementation
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(
-        communication_options=tf.distribute.experimental.CommunicationOptions(
-            implementation=communication.NCCL if gpu else communication.RING
-        )
+    faults = functools.partial(
+        explained, f"worker {worker_index()}", options.training_dir, alone="TF_CONFIG" not in os.environ
     )
+    with faults():
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=communication.NCCL if gpu else communication.RING
+            )
+        )
     told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
     replicas = strategy.num_replicas_in_sync
     if config.sequences % replicas:
@@ -81,21 +91,37 @@ def work(options: argparse.Namespace) -> None:
             f"train.sequences is {config.sequences}, but must divide evenly among {replicas} devices",
             remedy=f"set train.sequences to a multiple of {replicas}",
         )
-    Trainer(
-        strategy=strategy,
-        chief=chief,
-        scratch=options.training_dir,
-        train=load_stream(options.examples, manifest, "train", least=config.targets),
-        valid=load_stream(options.examples, manifest, "valid", least=config.targets),
-        vocabulary_size=manifest.facts["vocabulary_size"],
-        model_config=model_config,
-        config=config,
-    ).run(stopping=told_to_stop)
+    train, valid = (
+        load_stream(options.examples, manifest, split, least=config.targets) for split in ("train", "valid")
+    )
+    with faults():
+        Trainer(
+            strategy=strategy,
+            chief=chief,
+            scratch=options.training_dir,
+            train=train,
+            valid=valid,
+            vocabulary_size=manifest.facts["vocabulary_size"],
+            model_config=model_config,
+            config=config,
+        ).run(stopping=told_to_stop)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one worker."""
+    _die_with_launcher()
     return program.run("train", arguments(), work, argv)
+
+
+def _die_with_launcher() -> None:
+    """Has the kernel end this process with the launcher that started it.
+
+    Following the parent from a thread is not enough here: while TensorFlow waits for other workers, for minutes, it
+    lets no Python run.  Only Linux has this.
+    """
+    launched = os.environ.get(PARENT_VARIABLE, "").startswith(f"{os.getppid()}:")
+    if launched and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _StopSignal:

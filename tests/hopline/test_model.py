@@ -10,7 +10,7 @@ import tensorflow as tf
 from hopline.metrics import window_nll
 from hopline.model import TIES, MemoryNetwork
 from hopline.schema import PAD
-from tests.reference.memn2n import next_word_logits
+from tests.reference.memn2n import next_word_logits, read_memory
 
 V, E, K, M, T = 23, 10, 3, 6, 5
 VARIANTS = list(itertools.product(TIES, [0, 4], [False, True]))
@@ -42,19 +42,44 @@ def train(model, steps=3):
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
 
 
+def parameters(model):
+    """The weights as the reference takes them."""
+    tables = {"A": model.key_table_VF, "C": model.value_table_VF, "W": model.logit_table_VF}
+    hop = {"T_A": model.hop.key_time_ME, "T_C": model.hop.value_time_ME, "H": model.hop.state_map_EE}
+    optional = {"P": model.projection_FE, "b": model.logit_bias_V}
+    return {
+        name: None if weight is None else keras.ops.convert_to_numpy(weight).astype("float64")
+        for name, weight in {**tables, **hop, **optional}.items()
+    }
+
+
 @pytest.mark.parametrize(("tie", "factor", "bias"), VARIANTS)
 def test_the_forward_pass_equals_the_paper_s_equations(tie, factor, bias):
     model = make_model(tie, factor, bias)
     tokens = some_tokens()
-    tables = {"A": model.key_table_VF, "C": model.value_table_VF, "W": model.logit_table_VF}
-    hop = {"T_A": model.hop.key_time_ME, "T_C": model.hop.value_time_ME, "H": model.hop.state_map_EE}
-    optional = {"P": model.projection_FE, "b": model.logit_bias_V}
-    parameters = {
-        name: None if weight is None else keras.ops.convert_to_numpy(weight).astype("float64")
-        for name, weight in {**tables, **hop, **optional}.items()
-    }
-    expected = [[next_word_logits(row[t : t + M], hops=K, **parameters) for t in range(T)] for row in tokens]
+    weights = parameters(model)
+    expected = [[next_word_logits(row[t : t + M], hops=K, **weights) for t in range(T)] for row in tokens]
     np.testing.assert_allclose(model(tokens), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0, 4])
+def test_the_attention_of_every_hop_equals_the_paper_s_equations(factor):
+    model = make_model(factor=factor)
+    tokens = some_tokens()
+    weights = {name: value for name, value in parameters(model).items() if name not in ("W", "b")}
+    expected_BTKM = [[read_memory(row[t : t + M], hops=K, **weights)[1] for t in range(T)] for row in tokens]
+    probs_KBTM = np.array(model.attention(tokens))
+    np.testing.assert_allclose(probs_KBTM, np.moveaxis(expected_BTKM, 2, 0), atol=1e-6, rtol=1e-5)
+
+
+def test_attention_is_shared_among_the_visible_slots_alone():
+    tokens = some_tokens()
+    visible_BTM = np.array([[np.cumsum((row[t : t + M] == PAD)[::-1])[::-1] == 0 for t in range(T)] for row in tokens])
+    assert not visible_BTM.all()
+    assert not visible_BTM.any(axis=-1).all(), "some target sees nothing"
+    for probs_BTM in make_model().attention(tokens):
+        assert (np.array(probs_BTM)[~visible_BTM] == 0).all()
+        np.testing.assert_allclose(np.sum(probs_BTM, axis=-1), visible_BTM.any(axis=-1), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_damaged_failure_file_tells_nothing(tmp_path, content):
 def test_a_failure_file_names_the_step(tmp_path):
     write_failure(tmp_path / "new" / FAILURE_FILE, "train", UserError("a", remedy="b"))
     content = json.loads((tmp_path / "new" / FAILURE_FILE).read_text())
-    assert content == {"step": "train", "code": 2, "message": "a", "remedy": "b"}
+    assert content == {"step": "train", "error": "UserError", "code": 2, "message": "a", "remedy": "b"}
 
 
 def test_a_signal_without_a_name_of_ours_is_named_all_the_same():

@@ -48,6 +48,7 @@ def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
         "             first [bold]champion[/bold]",
         f"model:       {run.folder}/model",
         f"curve:       {run.folder}/model/curve.png",
+        f"attention:   {run.folder}/model/attention.png",
         f"report:      {run.folder}/evaluation/report.html",
         f"registry:    {tmp_path}/registry/versions/1",
     ]

@@ -113,12 +113,19 @@ def test_everything_from_outside_is_escaped(tmp_path, attack):
 
 def test_the_page_needs_no_network(tmp_path):
     (tmp_path / "curve.png").write_bytes(b"curve")
+    (tmp_path / "attention.png").write_bytes(b"attention")
     page = draw(tmp_path, pictures={"a picture": b"<svg/>"})
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert [source.split(",")[0] for source in sources] == ["data:image/svg+xml;base64", "data:image/png;base64"]
-    assert base64.b64decode(sources[1].split(",")[1]) == b"curve"
+    kinds, contents = zip(*(source.split(",") for source in sources), strict=True)
+    assert kinds == ("data:image/svg+xml;base64", *["data:image/png;base64"] * 2)
+    assert [base64.b64decode(content) for content in contents[1:]] == [b"curve", b"attention"]
     assert "@import" not in page
     assert "<script" not in page
+
+
+def test_a_picture_that_the_model_directory_lacks_is_left_out(tmp_path):
+    (tmp_path / "curve.png").write_bytes(b"curve")
+    assert draw(tmp_path).count("<img") == 1
 
 
 def test_the_lineage_names_ids_corpus_revision_and_versions(tmp_path):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hopline.config import Config
 from hopline.process import FAILURE_FILE
 from tests.support import synthetic_documents, write_examples
 
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = {"width": 16, "hops": 2, "memory": 8, "tie": "output", "init_stddev": 0.3}
 TRAIN = {"sequences": 8, "targets": 16, "epochs": 2, "checkpoint_seconds": 0.0}
 
@@ -38,17 +40,24 @@ class Run:
         return json.loads((self.work / FAILURE_FILE).read_text())
 
 
-def command(examples, folder, **train):
+def command(examples, folder, model=MODEL, **train):
     return [
         sys.executable, "-m", "components.train", "--examples", str(examples),
-        "--model-config", json.dumps(MODEL), "--train-config", json.dumps({**TRAIN, **train}),
+        "--model-config", json.dumps(model), "--train-config", json.dumps({**TRAIN, **train}),
         "--output", str(folder / "model"), "--work-dir", str(folder / "work"),
     ]  # fmt: skip
 
 
-def run_training(examples, folder, **train):
-    done = subprocess.run(command(examples, folder, **train), capture_output=True, text=True, timeout=300, check=False)
+def run_training(examples, folder, **settings):
+    arguments = command(examples, folder, **settings)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
     return Run(done.returncode, folder / "model", folder / "work", done.stdout + done.stderr)
+
+
+def tiny_settings():
+    """Forty steps of `configs/tiny.toml`."""
+    config = Config.load(ROOT / "configs" / "tiny.toml")
+    return {"model": config.model.to_dict(), **config.train.to_dict(), "max_steps": 40}
 
 
 @pytest.fixture(scope="session")

@@ -7,22 +7,23 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 
 import hopline.model  # noqa: F401  (registers the model with Keras)
-from components.train.launcher import GRACE_SECONDS
+from components.train.group import GRACE_SECONDS
 from hopline.artifacts import read_manifest, verify
 from hopline.data import load_stream
 from hopline.metrics import score_stream
 from hopline.schema import EXAMPLES
-from tests.components.train.conftest import MODEL, command, run_training
+from tests.components.train.conftest import MODEL, ROOT, command, run_training, tiny_settings
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "loss_curve.json"
+GOLDEN = ROOT / "tests" / "golden" / "loss_curve.json"
+GOLDEN_TINY = ROOT / "tests" / "golden" / "tiny_loss_curve.json"
 # Between machines the same sums are taken in another order; between runs on one machine nothing differs.
 GOLDEN_TOLERANCE = 1e-4
 
@@ -34,6 +35,14 @@ def weights(model_folder):
 def test_the_loss_curve_is_the_golden_one(trained):
     """Renew it with: python -m tests.components.train.renew_golden (and give the reason in the changelog)."""
     np.testing.assert_allclose(trained.losses, json.loads(GOLDEN.read_text()), rtol=GOLDEN_TOLERANCE)
+
+
+@pytest.mark.slow
+def test_the_loss_curve_of_the_tiny_config_is_the_golden_one(examples, tmp_path):
+    """On the synthetic corpus: the documentation topics differ between versions of Python."""
+    run = run_training(examples, tmp_path, **tiny_settings())
+    assert run.code == 0, run.said
+    np.testing.assert_allclose(run.losses, json.loads(GOLDEN_TINY.read_text()), rtol=GOLDEN_TOLERANCE)
 
 
 def test_it_learns(trained):
@@ -55,6 +64,21 @@ def test_the_best_weights_are_the_ones_exported(trained, examples):
     nll = score_stream(keras.saving.load_model(trained.output / "model.keras"), stream, targets=16)
     best = read_manifest(trained.output, "model").facts["best_valid_perplexity"]
     assert np.exp(nll.mean()) == pytest.approx(best, rel=1e-6)
+
+
+def test_the_model_directory_holds_what_people_look_at(trained):
+    files = set(verify(trained.output, "model").files)
+    assert {"curve.png", "attention.png", "attention.json", "log.jsonl"} < files
+    numbers = json.loads((trained.output / "attention.json").read_text())
+    means = np.array([hop["mean_probability"] for hop in numbers["hops"]])
+    assert means.shape == (MODEL["hops"], MODEL["memory"])
+    np.testing.assert_allclose(means.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_event_file_holds_the_log_once(trained):
+    (path,) = (trained.output / "events").iterdir()
+    logged = [(event.step, event.wall_time) for event in tf.compat.v1.train.summary_iterator(str(path)) if event.step]
+    assert logged == [(record["step"], record["time"]) for record in trained.log]
 
 
 def test_the_saved_model_scores_raw_text_in_a_fresh_process_without_the_examples(trained, examples, tmp_path):
@@ -118,6 +142,7 @@ def test_a_run_killed_in_the_middle_ends_with_the_very_weights_of_an_undisturbed
     assert again.code == 0, again.said
     assert "continuing after step" in again.said
     assert again.losses == trained.losses
+    test_the_event_file_holds_the_log_once(again)
     for mine, theirs in zip(weights(again.output), weights(trained.output), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

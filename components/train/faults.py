@@ -1,0 +1,59 @@
+"""What a worker says when it cannot go on for a reason outside of its own program."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from components.train import checkpoint
+from hopline.errors import InternalError, LostPeersError, SaveError
+
+# What TensorFlow raises from an exchange when a peer is gone, depending on who notices first and where.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+@contextlib.contextmanager
+def explained(worker: str, training: Path, *, alone: bool) -> Iterator[None]:
+    """Gives failures of the disk and of other workers their names.
+
+    Args:
+        worker: what to call this worker.
+        training: the group's folder.
+        alone: whether this worker has no peers to lose.
+
+    Raises:
+        SaveError: the disk refused; the message names the folder, the error and the step that is safe.
+        LostPeersError: an exchange with the other workers failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _save_error(training, error) from error
+    except InternalError as error:
+        if isinstance(error.__cause__, OSError):  # a flush that failed
+            raise _save_error(training, error.__cause__) from error
+        raise
+    except _LOST as error:
+        if alone:
+            raise
+        reason = str(error.message or error).strip().partition("\n")[0]
+        raise LostPeersError(
+            f"{worker} lost its peers: {type(error).__name__}: {reason}",
+            remedy="run the same command again: it continues",
+        ) from error
+
+
+def _save_error(training: Path, error: OSError) -> SaveError:
+    safe = checkpoint.newest_step(training / checkpoint.FOLDER)
+    kept = f"step {safe:,} is safe" if safe else "nothing was saved before"
+    return SaveError(
+        f"{training} cannot be written: {error.strerror or error}; {kept}",
+        remedy="make room there, then run the same command again: it continues",
+    )

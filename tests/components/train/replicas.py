@@ -1,0 +1,100 @@
+"""Trains on one and on several replicas in one process and prints what came of it as JSON.
+
+A process of its own, because TensorFlow must be told of its four logical devices before it starts.
+"""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.train.batches import Batches
+from components.train.dropout import slot_dropout
+from components.train.step import TrainStep
+from components.train.trainer import build_model
+from hopline.config import ModelConfig, TrainConfig
+from hopline.data import TokenStream
+from hopline.metrics import window_nll
+from hopline.model import keep_all
+
+V, STEPS = 30, 20
+# Most of the time goes to compilation, once for each replica, so not every recipe runs at every number.
+RECIPES = {
+    "sgd untied": (4, "none", {"optimizer": "sgd"}),
+    "sgd tied dropout": (2, "output", {"optimizer": "sgd", "dropout": 0.3}),
+    "adamw untied dropout": (4, "none", {"optimizer": "adamw", "learning_rate": 0.01, "dropout": 0.3}),
+    "adamw tied": (2, "all", {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1}),
+}
+
+
+def flat(model):
+    return np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in model.trainable_variables])
+
+
+def train(count, model_config, config, batches):
+    devices = [f"/cpu:{index}" for index in range(count)]
+    strategy = tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+    with strategy.scope():
+        model = build_model(model_config, V, config)
+    step, before = TrainStep(strategy, model, config), flat(model)
+    run = {"losses": [], "norms": []}
+    for number in range(1, STEPS + 1):
+
+        def share(source, number=number):
+            def of(replica, replicas):
+                size = config.sequences // replicas
+                return source(number - 1, replica * size, size)
+
+            return of
+
+        result = step(
+            share(batches.windows),
+            share(batches.mask_keys),
+            number=number,
+            learning_rate=config.learning_rate,
+            stopping=False,
+        )
+        run["losses"].append(result.loss)
+        run["norms"].append(result.gradient_norm)
+        if number == 1:
+            run["first_update"] = (flat(model) - before).tolist()
+    return {**run, "weights": flat(model).tolist()}
+
+
+def clipped_before_exchange(model_config, config, batches):
+    """The first update if two replicas clipped their own mean gradients, and these were then averaged."""
+    model = build_model(model_config, V, config)
+    size, update = config.sequences // 2, 0.0
+    for first in (0, size):
+        keys = tf.constant(batches.mask_keys(0, first, size))
+        drop = slot_dropout(config.dropout, keys) if config.dropout else keep_all
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(window_nll(model, tf.constant(batches.windows(0, first, size)), drop))
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, model.trainable_variables), config.clip_norm)
+        parts = [np.ravel(tf.convert_to_tensor(gradient)) for gradient in gradients]
+        update = update - config.learning_rate * np.concatenate(parts) / 2
+    return update.tolist()
+
+
+def main():
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    random = np.random.Generator(np.random.Philox(4))
+    stream = TokenStream(random.integers(1, V, size=2000).astype("int32"), "train")
+    result = {}
+    for name, (count, tie, settings) in RECIPES.items():
+        model_config = ModelConfig(width=8, hops=2, memory=6, tie=tie, init_stddev=0.5)
+        config = TrainConfig(**{"sequences": 8, "targets": 6, "learning_rate": 0.5, "clip_norm": 0.05, **settings})
+        batches = Batches(stream, config, model_config.memory)
+        result[name] = {
+            "one": train(1, model_config, config, batches),
+            "many": train(count, model_config, config, batches),
+        }
+        result[name]["clip_norm"] = config.clip_norm
+        result[name]["clipped_before_exchange"] = clipped_before_exchange(model_config, config, batches)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
