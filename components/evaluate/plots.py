@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from components.evaluate.compare import Floats
+from hopline.pictures import STYLE
 
 if TYPE_CHECKING:
     from components.evaluate.measure import Measurement
@@ -19,12 +20,7 @@ _BINS = 60
 _STYLE = {
     "svg.hashsalt": "hopline",
     "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
+    **STYLE,
 }
 
 

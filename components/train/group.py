@@ -1,5 +1,6 @@
 """The workers on this machine: started, watched and ended together."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -48,7 +49,8 @@ class Group:
         self._workers.append(_Worker(process, folder))
 
         def watch() -> None:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the main thread reaps it
+            with contextlib.suppress(ChildProcessError):  # the main thread has reaped it already
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             self._ended.put(index)
 
         threading.Thread(target=watch, daemon=True, name=f"worker-{index}").start()
@@ -94,7 +96,7 @@ class Group:
     def _settled_failure(self) -> HoplineError:
         """The failure that brought the group down, once it can be told from those that only followed."""
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while isinstance(failure := self._failure(), LostPeersError):
+        while isinstance(failure := self._failure(), LostPeersError) and len(self._codes) < len(self._workers):
             if not self._await(max(0.0, deadline - time.monotonic())):
                 break
         return failure
@@ -108,7 +110,8 @@ class Group:
         failed = [index for index, code in self._codes.items() if code != ExitCode.DONE]
         said = {index: read_failure(worker.folder / FAILURE_FILE) for index, worker in enumerate(self._workers)}
         for index, error in said.items():
-            if error and not isinstance(error, InternalError) and (index in failed or not _told_to_stop(error)):
+            told_to_stop = isinstance(error, PreemptedError) and index not in failed  # not the end of it yet
+            if error and not isinstance(error, InternalError) and not told_to_stop:
                 return error
         for index, worker in enumerate(self._workers):
             if worker.stopped:
@@ -121,7 +124,3 @@ class Group:
                 return failure_of(f"worker {index}", self._codes[index])
         errors = [error for index in failed if (error := said[index])]
         return next((error for error in errors if not isinstance(error, LostPeersError)), errors[0])
-
-
-def _told_to_stop(error: HoplineError) -> bool:
-    return isinstance(error, PreemptedError)

@@ -11,6 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from hopline.pictures import STYLE
+
 Floats = npt.NDArray[np.float64]
 
 _DRAWN = ("step", "loss", "learning_rate", "gradient_norm", "targets_per_second")
@@ -21,14 +23,6 @@ _LEGEND_LINES = 12
 _MOST_NATS = 20.0  # a greater loss is drawn as this: the picture is of training, not of one spike
 _FAINTEST = (1e-3, 0.5)  # attention below this share of its hop's greatest is drawn alike; least and greatest
 _TRAIN, _VALID, _RATE, _NORM, _SPEED = "#1f6feb", "#d9730d", "#1a7f37", "#57606a", "#8250df"
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
 
 
 def plot_curve(records: Sequence[dict[str, Any]], path: Path) -> None:
@@ -46,7 +40,7 @@ def plot_curve(records: Sequence[dict[str, Any]], path: Path) -> None:
         return
     series = {name: np.array([record[name] for record in steps], np.float64) for name in _DRAWN}
     x = series["step"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 8.4), layout="constrained")
         panels = figure.subplots(4, 1, sharex=True, height_ratios=(3.4, 1, 1, 1))
         _band(panels[0], x, series["loss"], _TRAIN, "training", scale=_perplexity)
@@ -83,7 +77,7 @@ def plot_attention(mean_KM: Floats, title: str, path: Path) -> None:
     share_KM = np.divide(mean_KM, greatest, out=np.zeros_like(mean_KM), where=greatest > 0)
     faintest = float(np.clip(share_KM.min(), *_FAINTEST))
     distance = np.arange(1, slots + 1)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6 + 0.28 * min(hops, 20)), layout="constrained")
         rows, lines = figure.subplots(2, 1, sharex=True, height_ratios=(0.5 + 0.28 * min(hops, 20), 2.4))
         image = rows.pcolormesh(

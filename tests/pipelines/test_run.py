@@ -42,7 +42,8 @@ def test_a_run_leaves_its_artifacts_log_and_configuration_in_a_plain_folder(hopl
 
 
 def test_an_unchanged_run_finds_its_results_in_the_cache(hopline):
-    hopline.run()
+    first = hopline.run()
+    assert first.returncode == 0, first.stderr
     again = hopline.run()
     assert "train: found in cache" in again.stdout
     assert "evaluate: done" in again.stdout

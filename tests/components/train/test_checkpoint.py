@@ -1,7 +1,10 @@
+import resource
+import shutil
+
 import numpy as np
 import pytest
 
-from components.train.checkpoint import KEPT, Checkpoint, TrainState, load_newest, save
+from components.train.checkpoint import KEPT, Checkpoint, TrainState, load_newest, repair, save
 
 
 def checkpoint(step):
@@ -50,3 +53,59 @@ def test_a_save_that_fails_leaves_the_one_before_it(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
     assert load_newest(tmp_path).state.step == 1
+
+
+def damage(folder, step):
+    victim = folder / f"step-{step:09}" / "current.npz"
+    victim.write_bytes(victim.read_bytes()[:-1])
+
+
+def test_repair_removes_the_damaged_and_the_unfinished_and_says_so(tmp_path, capsys):
+    for step in (1, 2):
+        save(tmp_path, checkpoint(step))
+    damage(tmp_path, 2)
+    (tmp_path / ".step-000000003.abc.partial").mkdir()
+    assert repair(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    assert capsys.readouterr().err
+
+
+def test_if_every_checkpoint_is_damaged_training_starts_from_the_beginning_and_says_so(tmp_path, capsys):
+    for step in (1, 2):
+        save(tmp_path, checkpoint(step))
+        damage(tmp_path, step)
+    assert repair(tmp_path) == 0
+    assert load_newest(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+    assert "from the beginning" in capsys.readouterr().err
+
+
+def test_repair_finds_nothing_to_say_where_nothing_was_saved(tmp_path, capsys):
+    assert repair(tmp_path / "none") == 0
+    assert not capsys.readouterr().err
+
+
+def test_a_save_killed_before_it_removed_the_old_ones_is_made_up_for(tmp_path):
+    save(tmp_path, checkpoint(1))
+    kept = tmp_path.with_name("kept")
+    shutil.copytree(tmp_path, kept)
+    for step in (2, 3):
+        save(tmp_path, checkpoint(step))
+    shutil.move(kept / "step-000000001", tmp_path)
+    assert repair(tmp_path) == 3
+    assert len(list(tmp_path.iterdir())) == KEPT
+
+
+def test_saves_that_fail_keep_no_more_than_the_saves_before_them(tmp_path):
+    for step in (1, 2):
+        save(tmp_path, checkpoint(step))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # less than a checkpoint
+    try:
+        for step in (3, 4):
+            with pytest.raises(OSError, match="File too large"):
+                save(tmp_path, checkpoint(step))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001", "step-000000002"]
+    assert repair(tmp_path) == load_newest(tmp_path).state.step == 2
