@@ -1,6 +1,7 @@
 """The frame of every step's program: one place where errors become messages and exit codes."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import traceback
@@ -54,11 +55,13 @@ def run(
         failure = InternalError(
             f"{step}: {type(error).__name__}: {error}", remedy="see the traceback in the log; if it persists, report it"
         )
-    print(f"error: {failure.message}\n  remedy: {failure.remedy}", file=sys.stderr)
+    lines = [f"error: {failure.message}", f"  remedy: {failure.remedy}"]
     try:
         write_failure(options.work_dir / FAILURE_FILE, step, failure)
     except OSError as error:
-        print(f"error: cannot write {options.work_dir / FAILURE_FILE}: {error.strerror}", file=sys.stderr)
+        lines.append(f"error: cannot write {options.work_dir / FAILURE_FILE}: {error.strerror}")
+    with contextlib.suppress(OSError):  # the log may be on a disk that is full
+        print(*lines, sep="\n", file=sys.stderr)
     return failure.code
 
 

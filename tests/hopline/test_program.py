@@ -1,10 +1,13 @@
 """The frame of a step's program: exit codes, messages, failure.json."""
 
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from hopline.errors import DivergedError, PreemptedError, StaleBlessingError, UserError
+from hopline.errors import DivergedError, PreemptedError, SaveError, StaleBlessingError, UserError
 from hopline.process import FAILURE_FILE, read_failure
 from hopline.program import parser, run, terminate_as_interrupt
 
@@ -81,3 +84,15 @@ def test_arguments_cannot_be_abbreviated(tmp_path):
     with pytest.raises(SystemExit) as left:
         run("a step", parser("a_step", ""), lambda options: None, ["--work", str(tmp_path)])
     assert left.value.code == 2
+
+
+def test_a_failure_is_left_for_the_caller_even_if_the_log_cannot_be_written(tmp_path):
+    body = (
+        "import sys\nfrom hopline import errors, program\n"
+        "def main(options):\n    raise errors.SaveError('no room')\n"
+        "sys.exit(program.run('train', program.parser('train', ''), main))\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", body, "--work-dir", str(tmp_path)]
+        assert subprocess.run(command, stderr=full, check=False).returncode != 0
+    assert isinstance(read_failure(tmp_path / FAILURE_FILE), SaveError)
