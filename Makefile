@@ -35,7 +35,7 @@ run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
 ##@ While working
 .PHONY: test check fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not docker and not gpu and not cluster'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster'
 
 check: setup ## format, lint, types, import contracts, docs
 	$(BIN)/ruff format --check .

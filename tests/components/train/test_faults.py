@@ -12,7 +12,7 @@ import pytest
 from tests.components.train import faulty
 from tests.components.train.conftest import Run, command, run_training
 
-KILLS = 4
+KILLS = 2
 TWO = {"workers": 2, "max_steps": 20}
 
 
