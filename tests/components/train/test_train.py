@@ -14,22 +14,18 @@ import psutil
 import pytest
 import tensorflow as tf
 
-import hopline.model  # noqa: F401  (registers the model with Keras)
 from components.train.group import GRACE_SECONDS
 from hopline.artifacts import read_manifest, verify
 from hopline.data import load_stream
 from hopline.metrics import score_stream
 from hopline.schema import EXAMPLES
 from tests.components.train.conftest import MODEL, ROOT, command, run_training, tiny_settings
+from tests.components.train.faulty import weights
 
 GOLDEN = ROOT / "tests" / "golden" / "loss_curve.json"
 GOLDEN_TINY = ROOT / "tests" / "golden" / "tiny_loss_curve.json"
 # Between machines the same sums are taken in another order; between runs on one machine nothing differs.
 GOLDEN_TOLERANCE = 1e-4
-
-
-def weights(model_folder):
-    return [keras.ops.convert_to_numpy(v) for v in keras.saving.load_model(model_folder / "model.keras").variables]
 
 
 def test_the_loss_curve_is_the_golden_one(trained):
