@@ -114,7 +114,7 @@ def seal(
         "versions": _versions(),
     }
     identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
-    manifest = Manifest(id=identity, created=datetime.now(UTC).isoformat(timespec="seconds"), **content)
+    manifest = Manifest(id=identity, created=datetime.now(UTC).isoformat(timespec="microseconds"), **content)
     storage.write_json(directory / MANIFEST, dataclasses.asdict(manifest))
     return manifest
 

@@ -4,7 +4,6 @@ kfp gives each task a folder when it starts and writes `executor_output.json` in
 """
 
 import json
-import math
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,7 +63,7 @@ class Watch:
 
     def __init__(self, root: Path, status: Path) -> None:
         self.root, self.status = root, status
-        self._from = math.floor(time.time())  # a manifest's time is in whole seconds
+        self._from = datetime.now(UTC)
         self._started: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
 
@@ -105,4 +104,4 @@ class Watch:
             created = datetime.fromisoformat(json.loads(manifest.read_text(encoding="utf-8"))["created"])
         except (OSError, ValueError, KeyError):
             return False
-        return created < datetime.fromtimestamp(self._from, UTC)
+        return created < self._from

@@ -22,7 +22,8 @@ def begin(watch: Watch, step: str) -> Path:
 
 def finish(folder: Path, artifact: str, created: datetime) -> None:
     (folder / artifact).mkdir()
-    (folder / artifact / "manifest.json").write_text(json.dumps({"created": created.isoformat(timespec="seconds")}))
+    manifest = {"created": created.isoformat(timespec="microseconds")}
+    (folder / artifact / "manifest.json").write_text(json.dumps(manifest))
     (folder / "executor_output.json").write_text("{}")
 
 
@@ -44,6 +45,14 @@ def test_a_step_runs_from_its_folder_to_its_output(watch):
 def test_an_artifact_older_than_the_attempt_was_found_in_the_cache(watch):
     finish(begin(watch, "train"), "model", datetime.now(UTC) - timedelta(seconds=30))
     assert states(watch)[2] is State.FOUND
+
+
+def test_a_quick_attempt_in_the_second_of_the_one_before_still_sees_what_it_found(tmp_path):
+    earlier = datetime.now(UTC)
+    watch = Watch(tmp_path / "kfp", tmp_path / "status.json")
+    finish(begin(watch, "train"), "model", earlier)
+    finish(begin(watch, "evaluate"), "evaluation", datetime.now(UTC))
+    assert states(watch)[2:4] == [State.FOUND, State.DONE]
 
 
 def test_the_status_belongs_to_the_step_that_it_names(watch):
