@@ -11,10 +11,14 @@ embedded once (B x L x E); all products of T states with L tokens are one matrix
 target needs a band.  Taking the band and its inverse are reshapes.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
 from hopline.schema import PAD
+
+Gradient = Callable[..., tuple[keras.KerasTensor, ...]]  # from the outputs' gradients to the inputs'
 
 
 def take_band(dense_BTL: keras.KerasTensor, memory: int) -> keras.KerasTensor:
@@ -92,7 +96,7 @@ class MemoryHop(keras.layers.Layer):
         init_stddev: standard deviation of the normal start of every weight.
 
     Call arguments:
-        state_BTE: u.
+        state_BTE: u; or 1 x 1 x E, one state for all targets, which takes a vector where the others take a matrix.
         keys_BLE: A x of every token.
         values_BLE: C x of every token.
         visible_BTM: see `visible_slots`.
@@ -119,18 +123,16 @@ class MemoryHop(keras.layers.Layer):
         values_BLE: keras.KerasTensor,
         visible_BTM: keras.KerasTensor,
     ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        word_scores_BTL = ops.matmul(state_BTE, ops.transpose(keys_BLE, (0, 2, 1)))
-        time_scores_BTM = ops.matmul(state_BTE, ops.transpose(self.key_time_ME))
-        scores_BTM = take_band(word_scores_BTL, self.memory) + time_scores_BTM
-        probs_BTM = masked_softmax(ops.cast(scores_BTM, "float32"), visible_BTM)
+        weights = [
+            ops.convert_to_tensor(weight) for weight in (self.key_time_ME, self.value_time_ME, self.state_map_EE)
+        ]
 
-        read_BTM = ops.cast(probs_BTM, self.compute_dtype)
-        output_BTE = ops.matmul(spread_band(read_BTM), values_BLE) + ops.matmul(read_BTM, self.value_time_ME)
+        @ops.custom_gradient
+        def hop(*inputs: keras.KerasTensor) -> tuple[tuple[keras.KerasTensor, keras.KerasTensor], Gradient]:
+            outputs = _hop(*inputs, visible_BTM)
+            return outputs, lambda *upstream: _hop_gradient(*inputs, *outputs, *upstream)
 
-        mapped_BTE = ops.matmul(state_BTE, self.state_map_EE) + output_BTE
-        linear = state_BTE.shape[-1] // 2
-        state_BTE = ops.concatenate([mapped_BTE[:, :, :linear], ops.relu(mapped_BTE[:, :, linear:])], axis=-1)
-        return state_BTE, probs_BTM
+        return hop(state_BTE, keys_BLE, values_BLE, *weights)
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
@@ -140,6 +142,94 @@ class MemoryHop(keras.layers.Layer):
         # A fresh initializer each: one instance gives the same numbers every time it is called.
         start = keras.initializers.RandomNormal(stddev=self.init_stddev)
         return self.add_weight(shape=shape, initializer=start, name=name)
+
+
+def _hop(
+    state_BTE: keras.KerasTensor,
+    keys_BLE: keras.KerasTensor,
+    values_BLE: keras.KerasTensor,
+    key_time_ME: keras.KerasTensor,
+    value_time_ME: keras.KerasTensor,
+    state_map_EE: keras.KerasTensor,
+    visible_BTM: keras.KerasTensor,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The equations of `MemoryHop`."""
+    memory = key_time_ME.shape[0]
+    word_scores_BTL = ops.matmul(state_BTE, _transposed(keys_BLE))
+    if state_BTE.shape[1] == 1:
+        word_scores_BTL = ops.repeat(word_scores_BTL, visible_BTM.shape[1], axis=1)
+    scores_BTM = take_band(word_scores_BTL, memory) + _times(state_BTE, _transposed(key_time_ME))
+    probs_BTM = masked_softmax(ops.cast(scores_BTM, "float32"), visible_BTM)
+
+    read_BTM = ops.cast(probs_BTM, values_BLE.dtype)
+    output_BTE = ops.matmul(spread_band(read_BTM), values_BLE) + _times(read_BTM, value_time_ME)
+    mapped_BTE = _times(state_BTE, state_map_EE) + output_BTE
+    linear = mapped_BTE.shape[-1] // 2
+    new_state_BTE = ops.concatenate([mapped_BTE[:, :, :linear], ops.relu(mapped_BTE[:, :, linear:])], axis=-1)
+    return new_state_BTE, probs_BTM
+
+
+def _hop_gradient(
+    state_BTE: keras.KerasTensor,
+    keys_BLE: keras.KerasTensor,
+    values_BLE: keras.KerasTensor,
+    key_time_ME: keras.KerasTensor,
+    value_time_ME: keras.KerasTensor,
+    state_map_EE: keras.KerasTensor,
+    new_state_BTE: keras.KerasTensor,
+    probs_BTM: keras.KerasTensor,
+    d_new_state_BTE: keras.KerasTensor,
+    d_probs_BTM: keras.KerasTensor,
+) -> tuple[keras.KerasTensor, ...]:
+    """The chain rule through `_hop`, by hand: automatic differentiation keeps eight tensors a hop where these two do.
+
+    Returns:
+        The gradients with respect to state, keys, values, T_A, T_C and H.
+    """
+    memory, linear = key_time_ME.shape[0], d_new_state_BTE.shape[-1] // 2
+    passed_BTE = ops.where(new_state_BTE[:, :, linear:] > 0, d_new_state_BTE[:, :, linear:], 0)
+    d_mapped_BTE = ops.concatenate([d_new_state_BTE[:, :, :linear], passed_BTE], axis=-1)
+
+    read_BTM = ops.cast(probs_BTM, values_BLE.dtype)
+    d_values_BLE = ops.matmul(_transposed(spread_band(read_BTM)), d_mapped_BTE)
+    d_value_time_ME = _summed_outer(read_BTM, d_mapped_BTE)
+    d_read_BTM = take_band(ops.matmul(d_mapped_BTE, _transposed(values_BLE)), memory)
+    d_read_BTM += _times(d_mapped_BTE, _transposed(value_time_ME))
+
+    d_probs_BTM += ops.cast(d_read_BTM, "float32")
+    mean_BT1 = ops.sum(d_probs_BTM * probs_BTM, axis=-1, keepdims=True)
+    d_scores_BTM = ops.cast(probs_BTM * (d_probs_BTM - mean_BT1), keys_BLE.dtype)
+    d_words_BTL = spread_band(d_scores_BTM)
+    if state_BTE.shape[1] == 1:  # what is the same for all targets is summed before it is multiplied
+        d_words_BTL = ops.sum(d_words_BTL, axis=1, keepdims=True)
+        d_scores_BTM = ops.sum(d_scores_BTM, axis=(0, 1), keepdims=True)
+        d_mapped_BTE = ops.sum(d_mapped_BTE, axis=(0, 1), keepdims=True)
+    d_state_BTE = ops.matmul(d_words_BTL, keys_BLE)
+    if state_BTE.shape[1] == 1:
+        d_state_BTE = ops.sum(d_state_BTE, axis=0, keepdims=True)
+    d_state_BTE += _times(d_scores_BTM, key_time_ME) + _times(d_mapped_BTE, _transposed(state_map_EE))
+    d_keys_BLE = ops.matmul(_transposed(d_words_BTL), state_BTE)
+    d_key_time_ME, d_state_map_EE = _summed_outer(d_scores_BTM, state_BTE), _summed_outer(state_BTE, d_mapped_BTE)
+    return d_state_BTE, d_keys_BLE, d_values_BLE, d_key_time_ME, d_value_time_ME, d_state_map_EE
+
+
+def _transposed(matrices: keras.KerasTensor) -> keras.KerasTensor:
+    return ops.swapaxes(matrices, -1, -2)
+
+
+def _times(rows_BTX: keras.KerasTensor, matrix_XY: keras.KerasTensor) -> keras.KerasTensor:
+    """The product with one matrix for all sequences: one large product rather than B small ones."""
+    _, targets, _ = rows_BTX.shape
+    return ops.reshape(ops.matmul(_flat(rows_BTX), matrix_XY), (-1, targets, matrix_XY.shape[-1]))
+
+
+def _summed_outer(left_BTX: keras.KerasTensor, right_BTY: keras.KerasTensor) -> keras.KerasTensor:
+    """Sum over all targets of the outer products of their rows, X x Y."""
+    return ops.matmul(_transposed(_flat(left_BTX)), _flat(right_BTY))
+
+
+def _flat(rows_BTX: keras.KerasTensor) -> keras.KerasTensor:
+    return ops.reshape(rows_BTX, (-1, rows_BTX.shape[-1]))
 
 
 def masked_softmax(scores: keras.KerasTensor, visible: keras.KerasTensor) -> keras.KerasTensor:

@@ -94,12 +94,17 @@ class MemoryNetwork(keras.Model):
         self.built = True
 
     def call(self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all) -> keras.KerasTensor:
-        state_BTE, _ = self._read_memory(tokens_BL, drop)
-        return self.logits(drop("state", state_BTE))
+        states_BTF = self.output_states(tokens_BL, drop)
+        table_VF = ops.cast(self.logit_table_VF, self.compute_dtype)
+        logits_BTV = ops.cast(ops.matmul(states_BTF, ops.transpose(table_VF)), "float32")
+        return logits_BTV if self.logit_bias_V is None else logits_BTV + ops.cast(self.logit_bias_V, "float32")
 
-    def states(self, tokens_BL: keras.KerasTensor) -> keras.KerasTensor:
-        """The state u after the last hop for every target, state_BTE."""
-        return self._read_memory(tokens_BL)[0]
+    def output_states(self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all) -> keras.KerasTensor:
+        """What the output table is multiplied with: u after the last hop, or u P^T with a factor; states_BTF."""
+        state_BTE = drop("state", self._read_memory(tokens_BL, drop)[0])
+        if self.projection_FE is None:
+            return state_BTE
+        return ops.matmul(state_BTE, ops.transpose(ops.cast(self.projection_FE, self.compute_dtype)))
 
     def attention(self, tokens_BL: keras.KerasTensor) -> list[keras.KerasTensor]:
         """What every hop reads: K times probs_BTM in float32, 0 in slots that the target does not see."""
@@ -113,20 +118,12 @@ class MemoryNetwork(keras.Model):
         values_BLE = keys_BLE if self.tie == "all" else drop("values", self._embed(self.value_table_VF, tokens_BL))
         visible_BTM = visible_slots(tokens_BL, self.memory)
         # u_0 = 0.1 in every unit, for every target (initialised so by the authors' program).
-        targets = tokens_BL.shape[1] - self.memory + 1
-        state_BTE = ops.zeros_like(keys_BLE[:, :targets, :]) + ops.cast(0.1, self.compute_dtype)
+        state_BTE = ops.full((1, 1, self.width), 0.1, dtype=self.compute_dtype)
         probs = []
         for _ in range(self.hops):
             state_BTE, probs_BTM = self.hop(state_BTE, keys_BLE, values_BLE, visible_BTM)
             probs.append(probs_BTM)
         return state_BTE, probs
-
-    def logits(self, state_BTE: keras.KerasTensor) -> keras.KerasTensor:
-        """Logits u W (+ b), shape B x T x V, in float32."""
-        if self.projection_FE is not None:
-            state_BTE = ops.matmul(state_BTE, ops.transpose(self.projection_FE))
-        logits_BTV = ops.cast(ops.matmul(state_BTE, ops.transpose(self.logit_table_VF)), "float32")
-        return logits_BTV if self.logit_bias_V is None else logits_BTV + ops.cast(self.logit_bias_V, "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -147,5 +144,7 @@ class MemoryNetwork(keras.Model):
         return self.add_weight(shape=shape, initializer=start, name=name)
 
     def _embed(self, table_VF: keras.Variable, tokens_BL: keras.KerasTensor) -> keras.KerasTensor:
-        rows_BLF = ops.take(table_VF, tokens_BL, axis=0)
-        return rows_BLF if self.projection_FE is None else ops.matmul(rows_BLF, self.projection_FE)
+        rows_BLF = ops.cast(ops.take(table_VF, tokens_BL, axis=0), self.compute_dtype)
+        if self.projection_FE is None:
+            return rows_BLF
+        return ops.matmul(rows_BLF, ops.cast(self.projection_FE, self.compute_dtype))

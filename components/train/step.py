@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from components.train.dropout import slot_dropout
 from components.train.optimizers import make_optimizer
+from components.train.output import summed_nll
 from hopline.config import TrainConfig
-from hopline.metrics import window_nll
 from hopline.model import MemoryNetwork, keep_all
 from hopline.schema import PAD
 
@@ -49,15 +49,22 @@ class TrainStep:
         strategy: a MultiWorkerMirroredStrategy.
         model: built under its scope.
         config: the optimizer, `clip_norm` and `dropout`.
+        lanes: into how many equal parts each replica cuts its share of the batch.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy, model: MemoryNetwork, config: TrainConfig) -> None:
+    def __init__(
+        self, strategy: tf.distribute.Strategy, model: MemoryNetwork, config: TrainConfig, lanes: int = 1
+    ) -> None:
         self._strategy = strategy
+        self._lanes = lanes
         self._model = model
         self._optimizer = make_optimizer(config)
         self._clip_norm = config.clip_norm
         self._dropout = config.dropout
         self._weights = [variable.value for variable in model.trainable_variables]
+        self._output_weights = [
+            variable.value for variable in (model.logit_table_VF, model.logit_bias_V) if variable is not None
+        ]
         self._sizes = [math.prod(weight.shape) for weight in self._weights]
         with strategy.scope():
             self.slots = [
@@ -66,9 +73,11 @@ class TrainStep:
                 for _ in range(self._optimizer.slots)
             ]
         if strategy.num_replicas_in_sync == 1:
-            self._step = tf.function(self._compute_and_update, jit_compile=True)
-        else:
             self._compiled_update = tf.function(self._update, jit_compile=True)
+            self._step = tf.function(self._compute_and_update)
+        else:
+            self._compiled_pack = tf.function(self._pack, jit_compile=True)
+            self._compiled_update = tf.function(self._update_packed, jit_compile=True)
             self._step = tf.function(self._compute_exchange_update)
 
     def __call__(
@@ -102,18 +111,34 @@ class TrainStep:
 
         return self._strategy.experimental_distribute_values_from_function(value)
 
-    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> tf.Tensor:
-        """Gradients of the summed loss, the sum, the number of targets and the stop flag in one vector."""
-        drop = slot_dropout(self._dropout, mask_keys) if self._dropout else keep_all
+    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[tf.Tensor]:
+        """The gradients of the summed loss, and in one vector the sum, the number of targets and the stop flag."""
+        model = self._model
+        # A function for each replica that traces this: one that they shared would hold on to the first one's variables.
+        output_states = tf.function(self._output_states, jit_compile=True)
+        targets_N = tf.reshape(windows_BS[:, model.memory :], [-1])
         with tf.GradientTape() as tape:
-            loss_sum = tf.reduce_sum(window_nll(self._model, windows_BS, drop))
-        gradients = tape.gradient(loss_sum, self._weights)
-        targets_BT = windows_BS[:, self._model.memory :]
-        count = tf.math.count_nonzero(targets_BT != PAD, dtype=tf.float32)
-        flat = [tf.reshape(gradient, [-1]) for gradient in gradients]
-        return tf.concat([*flat, [loss_sum, count, stopping]], axis=0)
+            # The lanes do not wait for each other, so TensorFlow runs them side by side.
+            lanes = zip(tf.split(windows_BS, self._lanes), tf.split(mask_keys, self._lanes), strict=True)
+            states_NF = tf.concat([output_states(*lane) for lane in lanes], axis=0)
+            outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
+        loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
+        gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        count = tf.math.count_nonzero(targets_N != PAD, dtype=tf.float32)
+        return [*gradients, tf.stack([loss_sum, count, stopping])]
 
-    def _update(
+    def _output_states(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor) -> tf.Tensor:
+        """states_NF of all targets in order; zeros where the target is padding."""
+        drop = slot_dropout(self._dropout, mask_keys) if self._dropout else keep_all
+        states_BTF = self._model.output_states(windows_BS[:, :-1], drop)
+        real_BT1 = windows_BS[:, self._model.memory :, None] != PAD
+        return tf.reshape(tf.where(real_BT1, states_BTF, 0.0), [-1, states_BTF.shape[-1]])
+
+    def _pack(self, parts: list[tf.Tensor]) -> tf.Tensor:
+        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+    def _update_packed(
         self,
         weights: list[tf.Variable],
         slots: list[tf.Variable],
@@ -121,20 +146,29 @@ class TrainStep:
         rate: tf.Tensor,
         number: tf.Tensor,
     ) -> tf.Tensor:
-        """Divides, clips and applies the summed gradients to one replica's variables; loss, norm, targets, stops."""
         *flat, totals = tf.split(packed, [*self._sizes, 3])
+        sums = [tf.reshape(part, weight.shape) for part, weight in zip(flat, weights, strict=True)]
+        return self._update(weights, slots, [*sums, totals], rate, number)
+
+    def _update(
+        self,
+        weights: list[tf.Variable],
+        slots: list[tf.Variable],
+        parts: list[tf.Tensor],
+        rate: tf.Tensor,
+        number: tf.Tensor,
+    ) -> tf.Tensor:
+        """Divides, clips and applies the summed gradients to one replica's variables; loss, norm, targets, stops."""
+        *sums, totals = parts
         loss_sum, count, stops = tf.unstack(totals)
         targets = tf.maximum(count, 1.0)  # a batch of padding alone changes nothing
-        gradients = [tf.reshape(part, weight.shape) / targets for part, weight in zip(flat, weights, strict=True)]
-        norm = tf.linalg.global_norm(gradients)
-        if self._clip_norm:
-            # Not tf.clip_by_global_norm: it turns every gradient into NaN where the norm is not finite.
-            scale = tf.minimum(1.0, self._clip_norm / norm)
-            gradients = [gradient * scale for gradient in gradients]
+        norm = tf.linalg.global_norm(sums) / targets
+        # Not tf.clip_by_global_norm: it turns every gradient into NaN where the norm is not finite.
+        scale = tf.minimum(1.0, self._clip_norm / norm) / targets if self._clip_norm else 1.0 / targets
         kept = self._optimizer.slots
-        for index, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+        for index, (weight, gradient_sum) in enumerate(zip(weights, sums, strict=True)):
             own = slots[index * kept : (index + 1) * kept]
-            new_weight, new_slots = self._optimizer.update(weight, gradient, own, rate, number)
+            new_weight, new_slots = self._optimizer.update(weight, scale * gradient_sum, own, rate, number)
             weight.assign(new_weight)
             for slot, new_slot in zip(own, new_slots, strict=True):
                 slot.assign(new_slot)
@@ -146,14 +180,14 @@ class TrainStep:
         ((weights, slots),) = self._local_replicas()
         (own_windows,) = self._strategy.experimental_local_results(windows)
         (own_keys,) = self._strategy.experimental_local_results(mask_keys)
-        return self._update(weights, slots, self._compute(own_windows, own_keys, stopping), rate, number)
+        parts = self._compute(own_windows, own_keys, stopping)
+        return self._compiled_update(weights, slots, parts, rate, number)
 
     def _compute_exchange_update(
         self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor:
         def compute(*inputs: tf.Tensor) -> tf.Tensor:
-            # Traced once for each replica.  A function that they shared would hold on to the first one's variables.
-            return tf.function(self._compute, jit_compile=True)(*inputs)
+            return self._compiled_pack(self._compute(*inputs))
 
         per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
         packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
