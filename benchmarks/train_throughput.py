@@ -1,10 +1,15 @@
-"""Training throughput of the banded memory against the textbook form, side by side in one process.
+"""Training throughput side by side in one process: the textbook form, ours, and the machine's own limit.
 
-    python -m benchmarks.train_throughput [--memory 100 --hops 6 --json]
+    python -m benchmarks.train_throughput [--rounds 9] [--json]
 
-Both do forward, backward, global clip and SGD update in float32, XLA-compiled.  The textbook form gathers M embedded
-tokens for every target (B x M x E), as all public code for this model does; it is measured at several batch sizes, and
-its best counts.  Rounds alternate, so that a busy machine slows both; the ratio is that of the medians.
+For each of two model sizes (d = 150, V = 10,000 words and the padding):
+
+    gather    the textbook form, XLA-compiled, at 128, 512 and 3,200 targets a batch; its best counts
+    ours      the trainer's whole step: batch, forward, backward, clip, update; float32 and bfloat16
+    ceiling   the best matrix product among 2048 x 2048 x 2048 and the model's own, TensorFlow's and XLA's
+
+Rounds alternate between all of them, so that a busy machine slows all alike; medians are compared.  The share of the
+ceiling counts useful operations alone (`benchmarks.cases.useful_operations`).  With --json the last line is one object.
 """
 
 import argparse
@@ -17,101 +22,106 @@ from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from hopline.layers import masked_softmax
-from hopline.metrics import window_nll
-from hopline.model import MemoryNetwork
-from hopline.schema import PAD
+from benchmarks.cases import GatherStep, OurStep, Product, useful_operations
+from hopline.config import ModelConfig
 
-CLIP_NORM = 50 / 128
-LEARNING_RATE = 1.28
-GATHER_BATCHES = (128, 512)
+VOCABULARY = 10_001
+GATHER_TARGETS = (128, 512, 3_200)
+SIZES = {  # name: shape of the model, and our batch as sequences x targets
+    "m100_k6": (ModelConfig(memory=100, hops=6), (100, 64)),
+    "m200_k7": (ModelConfig(memory=200, hops=7), (64, 100)),
+}
+PTB = (ModelConfig(memory=100, hops=6, tie="output"), (16, 40))  # configs/ptb.toml
+DTYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 
-
-def gathered_nll(model: MemoryNetwork, windows_BS: tf.Tensor) -> tf.Tensor:
-    """Negative log-likelihoods in the textbook form, one target a window (S = M + 1), on the same weights."""
-    tokens_BM, targets_B = windows_BS[:, :-1], windows_BS[:, -1]
-    hop = model.hop
-    keys_BME = tf.gather(model.key_table_VF.value, tokens_BM) + hop.key_time_ME.value
-    values_BME = tf.gather(model.value_table_VF.value, tokens_BM) + hop.value_time_ME.value
-    visible_BM = tokens_BM != PAD
-    state_BE = tf.fill([tf.shape(tokens_BM)[0], model.width], 0.1)
-    for _ in range(model.hops):
-        probs_BM = masked_softmax(tf.einsum("be,bme->bm", state_BE, keys_BME), visible_BM)
-        mapped_BE = state_BE @ hop.state_map_EE.value + tf.einsum("bm,bme->be", probs_BM, values_BME)
-        half = model.width // 2
-        state_BE = tf.concat([mapped_BE[:, :half], tf.nn.relu(mapped_BE[:, half:])], axis=-1)
-    logits_BV = tf.matmul(state_BE, model.logit_table_VF.value, transpose_b=True)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_B, logits=logits_BV)
+Case = OurStep | GatherStep | Product
 
 
-def training_step(
-    model: MemoryNetwork, nll: Callable[[MemoryNetwork, tf.Tensor], tf.Tensor]
-) -> Callable[..., tf.Tensor]:
-    """One whole SGD step with the given form of the loss."""
-    variables = [variable.value for variable in model.trainable_variables]
-
-    @tf.function(jit_compile=True)
-    def step(windows_BS: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(nll(model, windows_BS))
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), CLIP_NORM)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            variable.assign_sub(LEARNING_RATE * tf.convert_to_tensor(gradient))
-        return loss
-
-    return step
+def products(model: ModelConfig, dtype: tf.DType) -> list[Product]:
+    """The candidates for the ceiling."""
+    rows, width = 3_200, model.width
+    shapes = [
+        (2048, 2048, 2048),
+        (rows, width, VOCABULARY),
+        (rows, VOCABULARY, width),
+        (width, rows, VOCABULARY),
+        (rows, width, model.memory),
+        (rows, width, width),
+    ]
+    return [Product(*shape, dtype, compiled=compiled) for shape in shapes for compiled in (False, True)]
 
 
-def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Median targets per second of each form."""
-    keras.utils.set_random_seed(1)
-    model = MemoryNetwork(
-        vocabulary_size=options.vocabulary, width=options.width, hops=options.hops, memory=options.memory
-    )
-    model.build((None, options.memory + options.targets - 1))
-    random = np.random.Generator(np.random.Philox(1))
-
-    def windows(count: int, targets: int) -> tf.Tensor:
-        shape = (count, options.memory + targets)
-        return tf.constant(random.integers(1, options.vocabulary, shape), tf.int32)
-
-    banded, gathered = training_step(model, window_nll), training_step(model, gathered_nll)
-    forms = {"banded": (banded, windows(options.sequences, options.targets), options.sequences * options.targets)}
-    forms |= {f"gather_{size}": (gathered, windows(size, 1), size) for size in GATHER_BATCHES}
-    rates: dict[str, list[float]] = {name: [] for name in forms}
-    for step, batch, _ in forms.values():
-        step(batch).numpy()  # compiles
-    for done in range(options.rounds):
-        for name, (step, batch, targets) in forms.items():
+def measured(cases: dict[str, Case], rounds: int, report: Callable[[str], None]) -> dict[str, float]:
+    """Median seconds of each case over alternating rounds, after one that compiles."""
+    for name, case in cases.items():
+        report(f"compiling {name}")
+        case()
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds):
+        report(f"round {number + 1}/{rounds}")
+        for name, case in cases.items():
             started = time.perf_counter()
-            step(batch).numpy()
-            rates[name].append(targets / (time.perf_counter() - started))
-        print(f"\rround {done + 1}/{options.rounds}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return {name: statistics.median(values) for name, values in rates.items()}
+            case()
+            seconds[name].append(time.perf_counter() - started)
+    report("")
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def measure(size: str, rounds: int, gather_targets: tuple[int, ...], report: Callable[[str], None]) -> dict[str, float]:
+    """Rates of all that is compared at one model size, printed as a table; the values of --json."""
+    model, (sequences, targets) = SIZES[size]
+    operations = useful_operations(model, VOCABULARY)
+    cases: dict[str, Case] = {
+        f"gather, batch {count}": GatherStep(model, count, VOCABULARY) for count in gather_targets
+    }
+    ours = {f"ours, {name}": OurStep(model, sequences, targets, VOCABULARY, name) for name in DTYPES}
+    cases |= ours
+    if size == "m100_k6":
+        cases["ours, configs/ptb.toml"] = OurStep(PTB[0], *PTB[1], VOCABULARY)
+    limits = {
+        f"{name} {index}": product
+        for name, dtype in DTYPES.items()
+        for index, product in enumerate(products(model, dtype))
+    }
+    seconds = measured(cases | limits, rounds, report)
+    ceilings = {
+        name: max(product.operations / seconds[key] for key, product in limits.items() if key.startswith(name))
+        for name in DTYPES
+    }
+    print(f"\n{size}: {operations / 1e6:.2f} MFLOP a target, our batch {sequences} x {targets}")
+    print("| what | targets/s | GFLOP/s | of the ceiling |\n| --- | --- | --- | --- |")
+    rates = {name: case.targets / seconds[name] for name, case in cases.items() if not isinstance(case, Product)}
+    for name, rate in rates.items():
+        ceiling = ceilings["bfloat16" if "bfloat16" in name else "float32"]
+        print(f"| {name} | {rate:,.0f} | {rate * operations / 1e9:,.0f} | {rate * operations / ceiling:.1%} |")
+    for name, ceiling in ceilings.items():
+        print(f"| ceiling, {name} | | {ceiling / 1e9:,.0f} | |")
+    rate = rates["ours, float32"]
+    ratio = rate / max(rate for name, rate in rates.items() if name.startswith("gather"))
+    waited = ours["ours, float32"].data_seconds / (rounds + 1) / seconds["ours, float32"]
+    print(f"ours over the best gather: {ratio:.2f}x; waiting for data: {waited:.2%} of the time")
+    return {f"ratio_{size}": ratio, f"ceiling_share_{size}": rate * operations / ceilings["float32"], "wait": waited}
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"width": 150, "hops": 6, "memory": 100, "vocabulary": 10_001}.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--sequences", type=int, default=16, help="of the banded form's batch")
-    parser.add_argument("--targets", type=int, default=100, help="in each of those sequences")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     options = parser.parse_args()
-    rates = measure(options)
-    best_gather = max(rate for name, rate in rates.items() if name != "banded")
-    for name, rate in rates.items():
-        print(f"{name:12} {rate:10,.0f} targets/s")
-    print(f"banded over the best gather: {rates['banded'] / best_gather:.2f}x")
+
+    def report(text: str) -> None:
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+    found: dict[str, float] = {}
+    for size in SIZES:
+        result = measure(size, options.rounds, GATHER_TARGETS, report)
+        waited = max(found.pop("data_wait_share", 0.0), result.pop("wait"))
+        found |= {**result, "data_wait_share": waited}
     if options.json:
-        print(json.dumps({**rates, "ratio": rates["banded"] / best_gather}))
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ target needs a band.  Taking the band and its inverse are reshapes.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -81,136 +82,162 @@ def _running_maximum(values_BL: keras.KerasTensor) -> keras.KerasTensor:
 
 
 @keras.saving.register_keras_serializable(package="hopline")
-class MemoryHop(keras.layers.Layer):
-    """One hop over the memory (Sukhbaatar et al. 2015, equations 1 to 3, and section 5 for u <- H u + o).
+class MemoryHops(keras.layers.Layer):
+    """K hops over the memory (Sukhbaatar et al. 2015, equations 1 to 3, and section 5 for u <- H u + o).
 
+        u_0 = 0.1 in every unit (so the authors' program), and K times:
         p = softmax over visible slots of u . (A x_i + T_A(i))
         o = sum over i of p_i (C x_i + T_C(i))
         u <- H u + o, then ReLU on the second half of the units
 
-    The same hop is applied K times: H, T_A and T_C are shared (layer-wise tying).  A target that sees no
-    slot at all reads o = 0.
+    H, T_A and T_C are shared by all hops (layer-wise tying).  A target that sees no slot at all reads o = 0.
 
     Args:
         memory: M.
+        hops: K.
         init_stddev: standard deviation of the normal start of every weight.
 
     Call arguments:
-        state_BTE: u; or 1 x 1 x E, one state for all targets, which takes a vector where the others take a matrix.
         keys_BLE: A x of every token.
         values_BLE: C x of every token.
         visible_BTM: see `visible_slots`.
 
     Returns:
-        The new state_BTE, and the attention probs_BTM in float32.
+        The last state u, state_BTE.
     """
 
-    def __init__(self, memory: int, init_stddev: float = 0.05, **kwargs: object) -> None:
+    def __init__(self, memory: int, hops: int, init_stddev: float = 0.05, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.memory = memory
+        self.hops = hops
         self.init_stddev = init_stddev
 
-    def build(self, state_shape: tuple[int | None, ...], *_: object) -> None:
-        width = state_shape[-1]
+    def build(self, keys_shape: tuple[int | None, ...], *_: object) -> None:
+        width = keys_shape[-1]
         self.key_time_ME = self._weight((self.memory, width), "T_A")
         self.value_time_ME = self._weight((self.memory, width), "T_C")
         self.state_map_EE = self._weight((width, width), "H")
 
     def call(
-        self,
-        state_BTE: keras.KerasTensor,
-        keys_BLE: keras.KerasTensor,
-        values_BLE: keras.KerasTensor,
-        visible_BTM: keras.KerasTensor,
-    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        weights = [
-            ops.convert_to_tensor(weight) for weight in (self.key_time_ME, self.value_time_ME, self.state_map_EE)
-        ]
-
+        self, keys_BLE: keras.KerasTensor, values_BLE: keras.KerasTensor, visible_BTM: keras.KerasTensor
+    ) -> keras.KerasTensor:
         @ops.custom_gradient
-        def hop(*inputs: keras.KerasTensor) -> tuple[tuple[keras.KerasTensor, keras.KerasTensor], Gradient]:
-            outputs = _hop(*inputs, visible_BTM)
-            return outputs, lambda *upstream: _hop_gradient(*inputs, *outputs, *upstream)
+        def last_state(*inputs: keras.KerasTensor) -> tuple[keras.KerasTensor, Gradient]:
+            done = _all_hops(*inputs, visible_BTM=visible_BTM, hops=self.hops)
+            return done[-1].new_state, lambda upstream: _all_hops_gradient(*inputs, done=done, d_state_BTE=upstream)
 
-        return hop(state_BTE, keys_BLE, values_BLE, *weights)
+        return last_state(keys_BLE, values_BLE, *self._weights())
+
+    def attention(
+        self, keys_BLE: keras.KerasTensor, values_BLE: keras.KerasTensor, visible_BTM: keras.KerasTensor
+    ) -> list[keras.KerasTensor]:
+        """What every hop reads: K times probs_BTM in float32, 0 in slots that the target does not see."""
+        done = _all_hops(keys_BLE, values_BLE, *self._weights(), visible_BTM=visible_BTM, hops=self.hops)
+        return [hop.probs for hop in done]
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        return {**super().get_config(), "memory": self.memory, "init_stddev": self.init_stddev}
+        return {**super().get_config(), "memory": self.memory, "hops": self.hops, "init_stddev": self.init_stddev}
 
     def _weight(self, shape: tuple[int | None, ...], name: str) -> keras.Variable:
         # A fresh initializer each: one instance gives the same numbers every time it is called.
         start = keras.initializers.RandomNormal(stddev=self.init_stddev)
         return self.add_weight(shape=shape, initializer=start, name=name)
 
+    def _weights(self) -> list[keras.KerasTensor]:
+        variables = (self.key_time_ME, self.value_time_ME, self.state_map_EE)
+        return [ops.cast(variable, self.compute_dtype) for variable in variables]
 
-def _hop(
-    state_BTE: keras.KerasTensor,
+
+class _Hop(NamedTuple):
+    """One hop that is done.
+
+    Attributes:
+        state: u before it, state_BTE; before the first 1 x 1 x E, where it is the same for all targets.
+        probs: the attention probs_BTM, in float32.
+        read: the same, spread, read_BTL, in the dtype that is computed in.
+        new_state: u after it, state_BTE.
+    """
+
+    state: keras.KerasTensor
+    probs: keras.KerasTensor
+    read: keras.KerasTensor
+    new_state: keras.KerasTensor
+
+
+def _all_hops(
     keys_BLE: keras.KerasTensor,
     values_BLE: keras.KerasTensor,
     key_time_ME: keras.KerasTensor,
     value_time_ME: keras.KerasTensor,
     state_map_EE: keras.KerasTensor,
+    *,
     visible_BTM: keras.KerasTensor,
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The equations of `MemoryHop`."""
-    memory = key_time_ME.shape[0]
-    word_scores_BTL = ops.matmul(state_BTE, _transposed(keys_BLE))
-    if state_BTE.shape[1] == 1:
-        word_scores_BTL = ops.repeat(word_scores_BTL, visible_BTM.shape[1], axis=1)
-    scores_BTM = take_band(word_scores_BTL, memory) + _times(state_BTE, _transposed(key_time_ME))
-    probs_BTM = masked_softmax(ops.cast(scores_BTM, "float32"), visible_BTM)
+    hops: int,
+) -> list[_Hop]:
+    """The equations of `MemoryHops`.  The first hop costs little: one state has vectors where many have matrices."""
+    memory, linear = key_time_ME.shape[0], state_map_EE.shape[0] // 2
+    state_BTE = ops.full((1, 1, state_map_EE.shape[0]), 0.1, dtype=keys_BLE.dtype)
+    done: list[_Hop] = []
+    for _ in range(hops):
+        words_BTL = ops.matmul(state_BTE, _transposed(keys_BLE))
+        if not done:
+            words_BTL = ops.repeat(words_BTL, visible_BTM.shape[1], axis=1)
+        scores_BTM = take_band(words_BTL, memory) + _times(state_BTE, _transposed(key_time_ME))
+        probs_BTM = masked_softmax(ops.cast(scores_BTM, "float32"), visible_BTM)
 
-    read_BTM = ops.cast(probs_BTM, values_BLE.dtype)
-    output_BTE = ops.matmul(spread_band(read_BTM), values_BLE) + _times(read_BTM, value_time_ME)
-    mapped_BTE = _times(state_BTE, state_map_EE) + output_BTE
-    linear = mapped_BTE.shape[-1] // 2
-    new_state_BTE = ops.concatenate([mapped_BTE[:, :, :linear], ops.relu(mapped_BTE[:, :, linear:])], axis=-1)
-    return new_state_BTE, probs_BTM
+        attention_BTM = ops.cast(probs_BTM, values_BLE.dtype)
+        read_BTL = spread_band(attention_BTM)
+        output_BTE = ops.matmul(read_BTL, values_BLE) + _times(attention_BTM, value_time_ME)
+        mapped_BTE = _times(state_BTE, state_map_EE) + output_BTE
+        new_state_BTE = ops.concatenate([mapped_BTE[:, :, :linear], ops.relu(mapped_BTE[:, :, linear:])], axis=-1)
+        done.append(_Hop(state_BTE, probs_BTM, read_BTL, new_state_BTE))
+        state_BTE = new_state_BTE
+    return done
 
 
-def _hop_gradient(
-    state_BTE: keras.KerasTensor,
+def _all_hops_gradient(
     keys_BLE: keras.KerasTensor,
     values_BLE: keras.KerasTensor,
     key_time_ME: keras.KerasTensor,
     value_time_ME: keras.KerasTensor,
     state_map_EE: keras.KerasTensor,
-    new_state_BTE: keras.KerasTensor,
-    probs_BTM: keras.KerasTensor,
-    d_new_state_BTE: keras.KerasTensor,
-    d_probs_BTM: keras.KerasTensor,
+    *,
+    done: list[_Hop],
+    d_state_BTE: keras.KerasTensor,
 ) -> tuple[keras.KerasTensor, ...]:
-    """The chain rule through `_hop`, by hand: automatic differentiation keeps eight tensors a hop where these two do.
+    """The chain rule through `_all_hops`, written by hand so that it keeps what a `_Hop` holds and no more.
 
     Returns:
-        The gradients with respect to state, keys, values, T_A, T_C and H.
+        The gradients with respect to keys, values, T_A, T_C and H.
     """
-    memory, linear = key_time_ME.shape[0], d_new_state_BTE.shape[-1] // 2
-    passed_BTE = ops.where(new_state_BTE[:, :, linear:] > 0, d_new_state_BTE[:, :, linear:], 0)
-    d_mapped_BTE = ops.concatenate([d_new_state_BTE[:, :, :linear], passed_BTE], axis=-1)
+    memory, linear = key_time_ME.shape[0], state_map_EE.shape[0] // 2
+    d_keys_BLE = d_values_BLE = d_key_time_ME = d_value_time_ME = d_state_map_EE = 0.0
+    for hop in reversed(done):
+        passed_BTE = ops.where(hop.new_state[:, :, linear:] > 0, d_state_BTE[:, :, linear:], 0.0)
+        d_mapped_BTE = ops.concatenate([d_state_BTE[:, :, :linear], passed_BTE], axis=-1)
 
-    read_BTM = ops.cast(probs_BTM, values_BLE.dtype)
-    d_values_BLE = ops.matmul(_transposed(spread_band(read_BTM)), d_mapped_BTE)
-    d_value_time_ME = _summed_outer(read_BTM, d_mapped_BTE)
-    d_read_BTM = take_band(ops.matmul(d_mapped_BTE, _transposed(values_BLE)), memory)
-    d_read_BTM += _times(d_mapped_BTE, _transposed(value_time_ME))
+        attention_BTM = ops.cast(hop.probs, values_BLE.dtype)
+        d_values_BLE += ops.matmul(_transposed(hop.read), d_mapped_BTE)
+        d_value_time_ME += _summed_outer(attention_BTM, d_mapped_BTE)
+        d_attention_BTM = take_band(ops.matmul(d_mapped_BTE, _transposed(values_BLE)), memory)
+        d_attention_BTM += _times(d_mapped_BTE, _transposed(value_time_ME))
 
-    d_probs_BTM += ops.cast(d_read_BTM, "float32")
-    mean_BT1 = ops.sum(d_probs_BTM * probs_BTM, axis=-1, keepdims=True)
-    d_scores_BTM = ops.cast(probs_BTM * (d_probs_BTM - mean_BT1), keys_BLE.dtype)
-    d_words_BTL = spread_band(d_scores_BTM)
-    if state_BTE.shape[1] == 1:  # what is the same for all targets is summed before it is multiplied
-        d_words_BTL = ops.sum(d_words_BTL, axis=1, keepdims=True)
-        d_scores_BTM = ops.sum(d_scores_BTM, axis=(0, 1), keepdims=True)
-        d_mapped_BTE = ops.sum(d_mapped_BTE, axis=(0, 1), keepdims=True)
-    d_state_BTE = ops.matmul(d_words_BTL, keys_BLE)
-    if state_BTE.shape[1] == 1:
-        d_state_BTE = ops.sum(d_state_BTE, axis=0, keepdims=True)
-    d_state_BTE += _times(d_scores_BTM, key_time_ME) + _times(d_mapped_BTE, _transposed(state_map_EE))
-    d_keys_BLE = ops.matmul(_transposed(d_words_BTL), state_BTE)
-    d_key_time_ME, d_state_map_EE = _summed_outer(d_scores_BTM, state_BTE), _summed_outer(state_BTE, d_mapped_BTE)
-    return d_state_BTE, d_keys_BLE, d_values_BLE, d_key_time_ME, d_value_time_ME, d_state_map_EE
+        d_probs_BTM = ops.cast(d_attention_BTM, "float32")
+        mean_BT1 = ops.sum(d_probs_BTM * hop.probs, axis=-1, keepdims=True)
+        d_scores_BTM = ops.cast(hop.probs * (d_probs_BTM - mean_BT1), keys_BLE.dtype)
+        d_words_BTL = spread_band(d_scores_BTM)
+        if hop is done[0]:  # what is multiplied with the one state of all targets is summed over them before
+            d_words_BTL = ops.sum(d_words_BTL, axis=1, keepdims=True)
+            d_scores_BTM = ops.sum(d_scores_BTM, axis=(0, 1), keepdims=True)
+            d_mapped_BTE = ops.sum(d_mapped_BTE, axis=(0, 1), keepdims=True)
+        else:
+            d_state_BTE = ops.matmul(d_words_BTL, keys_BLE) + _times(d_scores_BTM, key_time_ME)
+            d_state_BTE += _times(d_mapped_BTE, _transposed(state_map_EE))
+        d_keys_BLE += ops.matmul(_transposed(d_words_BTL), hop.state)
+        d_key_time_ME += _summed_outer(d_scores_BTM, hop.state)
+        d_state_map_EE += _summed_outer(hop.state, d_mapped_BTE)
+    return d_keys_BLE, d_values_BLE, d_key_time_ME, d_value_time_ME, d_state_map_EE
 
 
 def _transposed(matrices: keras.KerasTensor) -> keras.KerasTensor:

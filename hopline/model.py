@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hopline.layers import MemoryHop, visible_slots
+from hopline.layers import MemoryHops, visible_slots
 
 TIES = ("none", "input", "output", "all")
 
@@ -27,7 +27,7 @@ def keep_all(place: str, units: keras.KerasTensor) -> keras.KerasTensor:
 class MemoryNetwork(keras.Model):
     """Predicts each of T consecutive words from the M words before it.
 
-        u_0 = 0.1;  K times: u <- hop(u, A x, C x);  logits = u W (+ b)
+        u = K hops over the memory A x, C x (`hopline.layers.MemoryHops`);  logits = u W (+ b)
 
     A and C are vocabulary tables, V x E.  `tie` chooses the output matrix W: "none" a table of its own (the
     paper), "input" W = A^T, "output" W = C^T, "all" A = C = W^T.  With `factor` = F all tables are V x F times
@@ -75,7 +75,7 @@ class MemoryNetwork(keras.Model):
         self.factor = factor
         self.bias = bias
         self.init_stddev = init_stddev
-        self.hop = MemoryHop(memory, init_stddev, dtype=self.dtype_policy, name="hop")
+        self.hop = MemoryHops(memory, hops, init_stddev, dtype=self.dtype_policy, name="hop")
 
     def build(self, tokens_shape: tuple[int | None, ...]) -> None:
         """Makes the weights; a tied table is the same variable under two names."""
@@ -101,29 +101,20 @@ class MemoryNetwork(keras.Model):
 
     def output_states(self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all) -> keras.KerasTensor:
         """What the output table is multiplied with: u after the last hop, or u P^T with a factor; states_BTF."""
-        state_BTE = drop("state", self._read_memory(tokens_BL, drop)[0])
+        state_BTE = drop("state", self.hop(*self._memory(tokens_BL, drop)))
         if self.projection_FE is None:
             return state_BTE
         return ops.matmul(state_BTE, ops.transpose(ops.cast(self.projection_FE, self.compute_dtype)))
 
     def attention(self, tokens_BL: keras.KerasTensor) -> list[keras.KerasTensor]:
         """What every hop reads: K times probs_BTM in float32, 0 in slots that the target does not see."""
-        return self._read_memory(tokens_BL)[1]
+        return self.hop.attention(*self._memory(tokens_BL, keep_all))
 
-    def _read_memory(
-        self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all
-    ) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
-        """All hops: the last state_BTE, and every hop's probs_BTM; a compiler drops those that nobody uses."""
+    def _memory(self, tokens_BL: keras.KerasTensor, drop: Drop) -> tuple[keras.KerasTensor, ...]:
+        """keys_BLE, values_BLE and visible_BTM of the tokens."""
         keys_BLE = drop("keys", self._embed(self.key_table_VF, tokens_BL))
         values_BLE = keys_BLE if self.tie == "all" else drop("values", self._embed(self.value_table_VF, tokens_BL))
-        visible_BTM = visible_slots(tokens_BL, self.memory)
-        # u_0 = 0.1 in every unit, for every target (initialised so by the authors' program).
-        state_BTE = ops.full((1, 1, self.width), 0.1, dtype=self.compute_dtype)
-        probs = []
-        for _ in range(self.hops):
-            state_BTE, probs_BTM = self.hop(state_BTE, keys_BLE, values_BLE, visible_BTM)
-            probs.append(probs_BTM)
-        return state_BTE, probs
+        return keys_BLE, values_BLE, visible_slots(tokens_BL, self.memory)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -72,18 +72,18 @@ def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineE
     threads = max(1, (os.cpu_count() or 1) // workers)
     group = Group()
     Progress("train", workers, "workers", phase="starting").update(0)
-    with _reserved_ports(workers) as ports:
+    with reserved_ports(workers) as ports:
         try:
             for index in range(workers):
                 own = training / f"worker-{index}"
                 options = ["--training-dir", str(training), "--work-dir", str(own), "--threads", str(threads)]
-                group.start([*command, *options], _cluster(ports, index), own)
+                group.start([*command, *options], cluster(ports, index), own)
             return group.wait()
         finally:
             group.end()
 
 
-def _cluster(ports: Sequence[int], index: int) -> dict[str, str]:
+def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
     """TF_CONFIG for worker `index`; one worker alone needs none."""
     if len(ports) == 1:
         return {}
@@ -92,7 +92,7 @@ def _cluster(ports: Sequence[int], index: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _reserved_ports(count: int) -> Iterator[list[int]]:
+def reserved_ports(count: int) -> Iterator[list[int]]:
     """Free loopback ports that no other program can take while the block runs.
 
     Each stays bound by a socket that never listens.  The kernel hands such a port to nobody who asks for any port,

@@ -38,7 +38,8 @@ def summed_nll(
     size, dtype = chunk_size(states_NF.shape[0], table_VF.shape[0]), states_NF.dtype
     words_VF, real_N = tf.cast(table_VF, dtype), targets_N != PAD
     nll_sum, d_table_FV, d_bias_1V = tf.zeros([]), tf.zeros([]), tf.zeros([])
-    d_states, ended = [], []
+    d_states: list[tf.Tensor] = []
+    ended: list[tf.Tensor] = []
     for first in range(0, states_NF.shape[0], size):
         chunk = slice(first, first + size)
         states_CF, targets_C, real_C = states_NF[chunk], targets_N[chunk], real_N[chunk]

@@ -42,14 +42,17 @@ class TrainStep:
     The loss is the mean over the targets of the *global* batch.  Workers therefore exchange sums: the gradients of the
     summed loss, the sum itself and the number of targets travel in one packed all-reduce.  Only then is the gradient
     divided, clipped by its global norm and applied; clipping before the exchange, as Keras optimizers do, would make
-    the update depend on the number of workers.  With a single replica there is nothing to exchange, and the whole step
-    is one compiled program.
+    the update depend on the number of workers.
+
+    XLA compiles the memory and the update; the output layer, three quarters of the work, is `components.train.output`.
+    On a CPU the products over the memory are too small to share among cores, so each replica cuts its sequences into
+    lanes, and each core computes one.
 
     Args:
         strategy: a MultiWorkerMirroredStrategy.
         model: built under its scope.
         config: the optimizer, `clip_norm` and `dropout`.
-        lanes: into how many equal parts each replica cuts its share of the batch.
+        lanes: into how many equal parts each replica cuts its share of the batch, see `lane_count`.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class TrainStep:
         self._optimizer = make_optimizer(config)
         self._clip_norm = config.clip_norm
         self._dropout = config.dropout
+        self._output_dtype = tf.as_dtype(config.precision)
         self._weights = [variable.value for variable in model.trainable_variables]
         self._output_weights = [
             variable.value for variable in (model.logit_table_VF, model.logit_bias_V) if variable is not None
@@ -120,7 +124,7 @@ class TrainStep:
         with tf.GradientTape() as tape:
             # The lanes do not wait for each other, so TensorFlow runs them side by side.
             lanes = zip(tf.split(windows_BS, self._lanes), tf.split(mask_keys, self._lanes), strict=True)
-            states_NF = tf.concat([output_states(*lane) for lane in lanes], axis=0)
+            states_NF = tf.cast(tf.concat([output_states(*lane) for lane in lanes], axis=0), self._output_dtype)
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
         loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
@@ -143,18 +147,20 @@ class TrainStep:
         weights: list[tf.Variable],
         slots: list[tf.Variable],
         packed: tf.Tensor,
+        square: tf.Tensor,
         rate: tf.Tensor,
         number: tf.Tensor,
     ) -> tf.Tensor:
         *flat, totals = tf.split(packed, [*self._sizes, 3])
         sums = [tf.reshape(part, weight.shape) for part, weight in zip(flat, weights, strict=True)]
-        return self._update(weights, slots, [*sums, totals], rate, number)
+        return self._update(weights, slots, [*sums, totals], square, rate, number)
 
     def _update(
         self,
         weights: list[tf.Variable],
         slots: list[tf.Variable],
         parts: list[tf.Tensor],
+        square: tf.Tensor,
         rate: tf.Tensor,
         number: tf.Tensor,
     ) -> tf.Tensor:
@@ -162,7 +168,7 @@ class TrainStep:
         *sums, totals = parts
         loss_sum, count, stops = tf.unstack(totals)
         targets = tf.maximum(count, 1.0)  # a batch of padding alone changes nothing
-        norm = tf.linalg.global_norm(sums) / targets
+        norm = tf.sqrt(square) / targets
         # Not tf.clip_by_global_norm: it turns every gradient into NaN where the norm is not finite.
         scale = tf.minimum(1.0, self._clip_norm / norm) / targets if self._clip_norm else 1.0 / targets
         kept = self._optimizer.slots
@@ -181,7 +187,7 @@ class TrainStep:
         (own_windows,) = self._strategy.experimental_local_results(windows)
         (own_keys,) = self._strategy.experimental_local_results(mask_keys)
         parts = self._compute(own_windows, own_keys, stopping)
-        return self._compiled_update(weights, slots, parts, rate, number)
+        return self._compiled_update(weights, slots, parts, _square(parts[:-1]), rate, number)
 
     def _compute_exchange_update(
         self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
@@ -191,11 +197,12 @@ class TrainStep:
 
         per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
         packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+        square = _square([packed[:-3]])
         # Every replica makes the same update from the same sums, so that they stay equal.
         results = []
         for weights, slots in self._local_replicas():
             with tf.device(weights[0].device):
-                results.append(self._compiled_update(weights, slots, packed, rate, number))
+                results.append(self._compiled_update(weights, slots, packed, square, rate, number))
         return results[0]
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
@@ -206,3 +213,13 @@ class TrainStep:
         ]
         replicas = range(len(parts[0][0]))
         return [([part[i] for part in parts[0]], [part[i] for part in parts[1]]) for i in replicas]
+
+
+def lane_count(sequences: int, threads: int) -> int:
+    """The most lanes of equal size that `sequences` can be cut into for `threads` cores."""
+    return max(lanes for lanes in range(1, threads + 1) if sequences % lanes == 0)
+
+
+def _square(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Sum of all squares, read once; XLA writes them all down before it adds them up."""
+    return 2.0 * tf.add_n([tf.nn.l2_loss(tensor) for tensor in tensors])

@@ -43,6 +43,7 @@ class Trainer:
         vocabulary_size: V.
         model_config: the model's shape.
         config: the recipe.
+        lanes: see `TrainStep`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Trainer:
         vocabulary_size: int,
         model_config: ModelConfig,
         config: TrainConfig,
+        lanes: int = 1,
     ) -> None:
         self._strategy = strategy
         self._chief = chief
@@ -65,8 +67,7 @@ class Trainer:
         self._batches = Batches(train, config, model_config.memory)
         with strategy.scope():
             self._model = build_model(model_config, vocabulary_size, config)
-        self._train_step = TrainStep(strategy, self._model, config)
-        self._compiled_nll = tf.function(window_nll, jit_compile=True)
+        self._train_step = TrainStep(strategy, self._model, config, lanes)
         self._valid_sums = tf.function(self._reduce_scores)
         self._state = TrainState(learning_rate=config.learning_rate)
         self._best: Arrays = {}
@@ -192,7 +193,8 @@ class Trainer:
         return float(total), int(count)
 
     def _replica_scores(self, windows_BS: tf.Tensor) -> tf.Tensor:
-        nll_BT = self._compiled_nll(self._model, windows_BS)
+        # Traced once for each replica, and each with a function of its own (see `TrainStep`).
+        nll_BT = tf.function(window_nll, jit_compile=True)(self._model, windows_BS)
         count = tf.math.count_nonzero(windows_BS[:, self._model.memory :] != PAD, dtype=tf.float64)
         return tf.stack([tf.reduce_sum(tf.cast(nll_BT, tf.float64)), count])
 

@@ -65,25 +65,20 @@ def work(options: argparse.Namespace) -> None:
     import tensorflow as tf
 
     from components.train.faults import explained
+    from components.train.step import lane_count
     from components.train.trainer import Trainer
     from hopline.data import load_stream
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.experimental.enable_op_determinism()
-    if config.precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    # Ring, because NCCL needs a GPU on every worker.
     gpu = bool(tf.config.list_physical_devices("GPU"))
-    communication = tf.distribute.experimental.CommunicationImplementation
+    if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
+        keras.config.set_dtype_policy("mixed_bfloat16")
     faults = functools.partial(
         explained, f"worker {worker_index()}", options.training_dir, alone="TF_CONFIG" not in os.environ
     )
     with faults():
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            communication_options=tf.distribute.experimental.CommunicationOptions(
-                implementation=communication.NCCL if gpu else communication.RING
-            )
-        )
+        strategy = make_strategy()
     told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
     replicas = strategy.num_replicas_in_sync
     if config.sequences % replicas:
@@ -104,7 +99,19 @@ def work(options: argparse.Namespace) -> None:
             vocabulary_size=manifest.facts["vocabulary_size"],
             model_config=model_config,
             config=config,
+            lanes=1 if gpu else lane_count(config.sequences // replicas, options.threads or os.cpu_count() or 1),
         ).run(stopping=told_to_stop)
+
+
+def make_strategy() -> "tf.distribute.Strategy":
+    """The strategy over all workers of TF_CONFIG: NCCL between GPUs, else a ring."""
+    import tensorflow as tf
+
+    experimental = tf.distribute.experimental
+    implementations = experimental.CommunicationImplementation
+    gpu = tf.config.list_physical_devices("GPU")
+    options = experimental.CommunicationOptions(implementation=implementations.NCCL if gpu else implementations.RING)
+    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

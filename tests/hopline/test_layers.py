@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from hopline.layers import MemoryHop, masked_softmax, spread_band, take_band, visible_slots
+from hopline.layers import MemoryHops, masked_softmax, spread_band, take_band, visible_slots
 from hopline.schema import PAD
 
 random = np.random.Generator(np.random.Philox(7))
@@ -44,41 +44,40 @@ def test_softmax_over_no_slot_is_zero_and_so_is_its_gradient():
     assert np.all(np.isfinite(gradient))
 
 
-def gathered_hop(hop, state_BTE, keys_BLE, values_BLE, visible_BTM):
+def gathered_hops(layer, keys_BLE, values_BLE, visible_BTM):
     """The textbook form: M keys and values gathered for every target."""
-    targets, memory = state_BTE.shape[1], hop.memory
+    _, targets, memory = visible_BTM.shape
     index = tf.range(targets)[:, None] + tf.range(memory)
-    keys_BTME = tf.gather(keys_BLE, index, axis=1) + hop.key_time_ME
-    values_BTME = tf.gather(values_BLE, index, axis=1) + hop.value_time_ME
-    scores = tf.einsum("bte,btme->btm", state_BTE, keys_BTME)
-    probs = masked_softmax(scores, visible_BTM)
-    mapped = state_BTE @ hop.state_map_EE + tf.einsum("btm,btme->bte", probs, values_BTME)
-    half = state_BTE.shape[-1] // 2
-    return tf.concat([mapped[..., :half], tf.nn.relu(mapped[..., half:])], axis=-1)
+    keys_BTME = tf.gather(keys_BLE, index, axis=1) + layer.key_time_ME
+    values_BTME = tf.gather(values_BLE, index, axis=1) + layer.value_time_ME
+    state = tf.fill([keys_BLE.shape[0], targets, keys_BLE.shape[2]], 0.1)
+    for _ in range(layer.hops):
+        probs = masked_softmax(tf.einsum("bte,btme->btm", state, keys_BTME), visible_BTM)
+        mapped = state @ layer.state_map_EE + tf.einsum("btm,btme->bte", probs, values_BTME)
+        half = state.shape[-1] // 2
+        state = tf.concat([mapped[..., :half], tf.nn.relu(mapped[..., half:])], axis=-1)
+    return state
 
 
-def test_the_banded_hop_equals_the_gathered_one_and_so_do_its_gradients():
+@pytest.mark.parametrize("hops", [1, 2, 3])
+@pytest.mark.parametrize("targets", [1, 5])
+def test_the_banded_hops_equal_the_gathered_ones_and_so_do_their_gradients(hops, targets):
     keras.utils.set_random_seed(3)
-    batch, targets, memory, width = 3, 5, 7, 8
-    hop = MemoryHop(memory, init_stddev=0.5)
-    hop.build((None, None, width))
+    batch, memory, width = 3, 7, 9
+    layer = MemoryHops(memory, hops, init_stddev=0.5)
+    layer.build((None, None, width))
     tokens = random.integers(0, 5, size=(batch, memory + targets - 1))  # a fifth of it padding
     visible = visible_slots(ops.convert_to_tensor(tokens), memory)
-    inputs = [
-        tf.Variable(random.normal(size=shape).astype("float32"))
-        for shape in [
-            (batch, targets, width),
-            (batch, memory + targets - 1, width),
-            (batch, memory + targets - 1, width),
-        ]
-    ]
+    shape = (batch, memory + targets - 1, width)
+    inputs = [tf.constant(random.normal(size=shape).astype("float32")) for _ in range(2)]
     direction = random.normal(size=(batch, targets, width)).astype("float32")
+    weights = [weight.value for weight in layer.trainable_variables]
     results = []
-    for form in (lambda *arguments: hop(*arguments)[0], lambda *arguments: gathered_hop(hop, *arguments)):
+    for form in (layer, lambda *arguments: gathered_hops(layer, *arguments)):
         with tf.GradientTape() as tape:
+            tape.watch(inputs)
             state = form(*inputs, visible)
             loss = tf.reduce_sum(state * direction)
-        weights = [weight.value for weight in hop.trainable_variables]
-        results.append([state, *tape.gradient(loss, [*inputs, *weights])])
+        results.append([state, *tape.gradient(loss, [*inputs, *weights], unconnected_gradients="zero")])
     for banded, gathered in zip(*results, strict=True):
         np.testing.assert_allclose(banded, gathered, atol=1e-5, rtol=1e-5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.train.step import TrainStep
+from components.train.step import TrainStep, lane_count
 from components.train.trainer import build_model
 from hopline.config import ModelConfig, TrainConfig
 from tests.reference.recipe import loss_and_gradients, train_step
@@ -67,6 +67,31 @@ def test_fifty_steps_of_the_papers_recipe_equal_the_authors_arithmetic():
     assert 0 < clipped < STEPS, "both sides of the clip are seen"
     for name, value in reference_weights(model).items():
         np.testing.assert_allclose(value, w[name], atol=2e-4)
+
+
+def test_lanes_change_neither_loss_nor_weights():
+    model_config = ModelConfig(width=8, hops=2, memory=M, tie="output", init_stddev=0.5)
+    config = TrainConfig(sequences=4, targets=6, learning_rate=0.5, dropout=0.3)
+    random = np.random.Generator(np.random.Philox(3))
+    windows = random.integers(0, V, size=(4, M + 6)).astype("int32")  # padding here and there
+    keys = random.integers(2**31, size=(4, 3, 2)).astype("int32")
+    found = []
+    for lanes in (1, 2, 4):
+        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+        with strategy.scope():
+            model = build_model(model_config, V, config)
+        step = TrainStep(strategy, model, config, lanes)
+        result = step(lambda *_: windows, lambda *_: keys, number=1, learning_rate=0.5, stopping=False)
+        weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables]
+        found.append([result.loss, result.gradient_norm, result.targets, *weights])
+    for several in found[1:]:
+        for one, other in zip(found[0], several, strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("sequences", "threads", "lanes"), [(16, 2, 2), (15, 2, 1), (16, 6, 4), (1, 8, 1), (3, 16, 3)])
+def test_lanes_are_equal_and_no_more_than_cores(sequences, threads, lanes):
+    assert lane_count(sequences, threads) == lanes
 
 
 @pytest.fixture(scope="module")

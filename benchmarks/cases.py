@@ -1,0 +1,157 @@
+"""What the benchmarks time: our own training step, the textbook form of it, and plain matrix products."""
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.train.batches import Batches
+from components.train.step import TrainStep, lane_count
+from components.train.trainer import build_model
+from hopline.config import ModelConfig, TrainConfig
+from hopline.data import TokenStream
+from hopline.layers import masked_softmax
+from hopline.model import MemoryNetwork
+from hopline.schema import PAD
+
+STREAM_LENGTH = 1_000_000
+CLIP_NORM, LEARNING_RATE = 50 / 128, 1.28  # of the paper's recipe
+
+
+def useful_operations(model: ModelConfig, vocabulary: int) -> int:
+    """Floating-point operations that a target needs, forward and backward: 3 (K (6 d M + 2 d^2) + 2 d V).
+
+    A multiplication and an addition count two.  The memory is counted as the equations have it: scores, reading and
+    the time embeddings' addition, 2 d M each; what the band computes beyond that is not useful.
+    """
+    width = model.width
+    return 3 * (model.hops * (6 * width * model.memory + 2 * width**2) + 2 * width * vocabulary)
+
+
+class OurStep:
+    """The trainer's whole step of one worker, on random tokens: batch, forward, backward, clip, update.
+
+    Args:
+        model: its shape.
+        sequences: in the batch.
+        targets: consecutive ones in each sequence.
+        vocabulary: V, with the padding.
+        precision: "float32" or "bfloat16".
+        threads: compute threads, for the number of lanes.
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        sequences: int,
+        targets: int,
+        vocabulary: int,
+        precision: str = "float32",
+        threads: int = 2,
+    ) -> None:
+        self.targets = sequences * targets
+        self.data_seconds = 0.0
+        config = TrainConfig(sequences=sequences, targets=targets, precision=precision)
+        self._config = config
+        random = np.random.Generator(np.random.Philox(1))
+        stream = TokenStream(random.integers(1, vocabulary, STREAM_LENGTH).astype(np.int32), "random")
+        self._batches = Batches(stream, config, model.memory)
+        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+        with strategy.scope():
+            network = build_model(model, vocabulary, config)
+        self._step = TrainStep(strategy, network, config, lane_count(sequences, threads))
+        self._number = 0
+
+    def __call__(self) -> float:
+        """One step; its loss."""
+        self._number += 1
+        sequences = self._config.sequences
+        result = self._step(
+            lambda *_: self._timed(self._batches.windows, sequences),
+            lambda *_: self._timed(self._batches.mask_keys, sequences),
+            number=self._number,
+            learning_rate=self._config.learning_rate,
+            stopping=False,
+        )
+        return result.loss
+
+    def _timed(self, source: Callable[[int, int, int], np.ndarray], sequences: int) -> np.ndarray:
+        started = time.perf_counter()
+        found = source(self._number, 0, sequences)
+        self.data_seconds += time.perf_counter() - started
+        return found
+
+
+class GatherStep:
+    """The same step in the textbook form, as public code for this model has it: M embedded tokens for every target.
+
+    XLA compiles the whole of it.  The tables' T_A and T_C are added once, since all hops share them.
+
+    Args:
+        model: its shape; the output is untied.
+        targets: in the batch.
+        vocabulary: V, with the padding.
+    """
+
+    def __init__(self, model: ModelConfig, targets: int, vocabulary: int) -> None:
+        self.targets = targets
+        keras.utils.set_random_seed(1)
+        network = MemoryNetwork(vocabulary_size=vocabulary, **model.to_dict())
+        network.build((None, model.memory))
+        random = np.random.Generator(np.random.Philox(1))
+        self._windows = tf.constant(random.integers(1, vocabulary, (targets, model.memory + 1)), tf.int32)
+        variables = [variable.value for variable in network.trainable_variables]
+
+        @tf.function(jit_compile=True)
+        def step(windows_BS: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(gathered_nll(network, windows_BS))
+            gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), CLIP_NORM)
+            for variable, gradient in zip(variables, gradients, strict=True):
+                variable.assign_sub(LEARNING_RATE * tf.convert_to_tensor(gradient))
+            return loss
+
+        self._step = step
+
+    def __call__(self) -> float:
+        """One step; its loss."""
+        return float(self._step(self._windows))
+
+
+def gathered_nll(model: MemoryNetwork, windows_BS: tf.Tensor) -> tf.Tensor:
+    """Negative log-likelihoods in the textbook form, one target a window (S = M + 1), on the model's weights."""
+    tokens_BM, targets_B = windows_BS[:, :-1], windows_BS[:, -1]
+    hop = model.hop
+    keys_BME = tf.gather(model.key_table_VF.value, tokens_BM) + hop.key_time_ME.value
+    values_BME = tf.gather(model.value_table_VF.value, tokens_BM) + hop.value_time_ME.value
+    visible_BM = tokens_BM != PAD
+    state_BE = tf.fill([tf.shape(tokens_BM)[0], model.width], 0.1)
+    for _ in range(model.hops):
+        probs_BM = masked_softmax(tf.einsum("be,bme->bm", state_BE, keys_BME), visible_BM)
+        mapped_BE = state_BE @ hop.state_map_EE.value + tf.einsum("bm,bme->be", probs_BM, values_BME)
+        half = model.width // 2
+        state_BE = tf.concat([mapped_BE[:, :half], tf.nn.relu(mapped_BE[:, half:])], axis=-1)
+    logits_BV = tf.matmul(state_BE, model.logit_table_VF.value, transpose_b=True)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_B, logits=logits_BV)
+
+
+class Product:
+    """One matrix product, (rows x inner) times (inner x columns).
+
+    Args:
+        rows, inner, columns: its shape.
+        dtype: of all three matrices.
+        compiled: by XLA, or TensorFlow's own kernel.
+    """
+
+    def __init__(self, rows: int, inner: int, columns: int, dtype: tf.DType, *, compiled: bool) -> None:
+        self.operations = 2 * rows * inner * columns
+        self._left = tf.cast(tf.random.normal((rows, inner)), dtype)
+        self._right = tf.cast(tf.random.normal((inner, columns)), dtype)
+        self._product = tf.function(tf.matmul, jit_compile=compiled)
+
+    def __call__(self) -> None:
+        """Multiplies."""
+        self._product(self._left, self._right)
