@@ -27,7 +27,6 @@ from components.train.trainer import build_model
 from components.train.worker import make_strategy
 from hopline.config import ModelConfig, TrainConfig
 from hopline.data import TokenStream
-from hopline.process import child_environment
 
 VOCABULARY, STREAM_LENGTH = 10_001, 1_000_000
 
@@ -81,7 +80,7 @@ class Workers:
         self._processes = []
         with reserved_ports(count) as ports:
             for index in range(count):
-                environment = child_environment(cluster(ports, index))
+                environment = {**os.environ, **cluster(ports, index)}
                 pipe = subprocess.PIPE
                 process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
                 self._processes.append(process)

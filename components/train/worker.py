@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hopline import program
 from hopline.artifacts import read_manifest
@@ -103,8 +104,8 @@ def work(options: argparse.Namespace) -> None:
         ).run(stopping=told_to_stop)
 
 
-def make_strategy() -> "tf.distribute.Strategy":
-    """The strategy over all workers of TF_CONFIG: NCCL between GPUs, else a ring."""
+def make_strategy() -> Any:
+    """The MultiWorkerMirroredStrategy over all workers of TF_CONFIG: NCCL between GPUs, else a ring."""
     import tensorflow as tf
 
     experimental = tf.distribute.experimental
