@@ -39,7 +39,8 @@ class OurStep:
         targets: consecutive ones in each sequence.
         vocabulary: V, with the padding.
         precision: "float32" or "bfloat16".
-        threads: compute threads, for the number of lanes.
+        threads: compute threads, for the number of lanes on a CPU.
+        device: where it runs.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class OurStep:
         vocabulary: int,
         precision: str = "float32",
         threads: int = 2,
+        device: str = "/cpu:0",
     ) -> None:
         self.targets = sequences * targets
         self.data_seconds = 0.0
@@ -58,10 +60,13 @@ class OurStep:
         random = np.random.Generator(np.random.Philox(1))
         stream = TokenStream(random.integers(1, vocabulary, STREAM_LENGTH).astype(np.int32), "random")
         self._batches = Batches(stream, config, model.memory)
-        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+        on_gpu = "gpu" in device.lower()
+        keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" and on_gpu else "float32")
+        strategy = tf.distribute.OneDeviceStrategy(device)
         with strategy.scope():
             network = build_model(model, vocabulary, config)
-        self._step = TrainStep(strategy, network, config, lane_count(sequences, threads))
+        self.parameters = network.count_params()
+        self._step = TrainStep(strategy, network, config, 1 if on_gpu else lane_count(sequences, threads))
         self._number = 0
 
     def __call__(self) -> float:

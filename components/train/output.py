@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from hopline.schema import PAD
 
-_NUMBERS_AT_ONCE = 8 << 20  # of the chunk's logits: 32 MiB, and as much again for p
+NUMBERS_AT_ONCE = 8 << 20  # of the chunk's logits: 32 MiB, and as much again for p
 _ROWS = 16  # of which a chunk is a multiple, but for the last
-_LEAST_TARGETS = 256  # below, a product spends its time on reading W
+LEAST_TARGETS = 512  # below, a product spends its time on reading W
 _RARE = 1e-30  # below, float32 begins to lose digits of a probability
 
 
@@ -65,7 +65,7 @@ def summed_nll(
 
 def chunk_size(targets: int, vocabulary_size: int) -> int:
     """How many targets are computed together: chunks of about the same size, whole rows of registers."""
-    chunks = math.ceil(targets / max(_LEAST_TARGETS, _NUMBERS_AT_ONCE // vocabulary_size))
+    chunks = math.ceil(targets / max(LEAST_TARGETS, NUMBERS_AT_ONCE // vocabulary_size))
     return _ROWS * math.ceil(targets / chunks / _ROWS)
 
 

@@ -29,8 +29,8 @@ def plain(states, table, bias, targets):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(output, "_NUMBERS_AT_ONCE", 1)
-    monkeypatch.setattr(output, "_LEAST_TARGETS", 16)
+    monkeypatch.setattr(output, "NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(output, "LEAST_TARGETS", 16)
 
 
 @pytest.mark.parametrize("bias", [None, normal(V)])
@@ -70,7 +70,7 @@ def test_chunks_cover_the_targets_and_are_of_about_the_same_size(targets, vocabu
     size = chunk_size(targets, vocabulary)
     chunks = -(-targets // size)
     assert size % 16 == 0
-    assert size * vocabulary < 2 * max(output._NUMBERS_AT_ONCE, output._LEAST_TARGETS * vocabulary) or size <= 16
+    assert size * vocabulary < 2 * max(output.NUMBERS_AT_ONCE, output.LEAST_TARGETS * vocabulary) or size <= 16
     assert targets - (chunks - 1) * size > size / 2 - 16 * chunks
 
 
