@@ -1,6 +1,5 @@
 """One training step over all workers: sum gradients, then clip, then update."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,8 @@ from components.train.output import summed_nll
 from hopline.config import TrainConfig
 from hopline.model import MemoryNetwork, keep_all
 from hopline.schema import PAD
+
+_LARGE = 1 << 18  # numbers, from which on a gradient is exchanged by itself
 
 # (replica, replicas) to that replica's part of something of the global batch
 Share = Callable[[int, int], npt.NDArray[np.int32]]
@@ -69,7 +70,6 @@ class TrainStep:
         self._output_weights = [
             variable.value for variable in (model.logit_table_VF, model.logit_bias_V) if variable is not None
         ]
-        self._sizes = [math.prod(weight.shape) for weight in self._weights]
         with strategy.scope():
             self.slots = [
                 tf.Variable(tf.zeros(weight.shape), trainable=False)
@@ -80,7 +80,6 @@ class TrainStep:
             self._compiled_update = tf.function(self._update, jit_compile=True)
             self._step = tf.function(self._compute_and_update)
         else:
-            self._compiled_pack = tf.function(self._pack, jit_compile=True)
             self._compiled_update = tf.function(self._update_packed, jit_compile=True)
             self._step = tf.function(self._compute_exchange_update)
 
@@ -128,7 +127,8 @@ class TrainStep:
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
         loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        # Dense, and of a shape that TensorFlow knows: what was gathered from has a gradient of neither kind.
+        gradients = [tf.reshape(part, weight.shape) for part, weight in zip(gradients, self._weights, strict=True)]
         count = tf.math.count_nonzero(targets_N != PAD, dtype=tf.float32)
         return [*gradients, tf.stack([loss_sum, count, stopping])]
 
@@ -139,21 +139,30 @@ class TrainStep:
         real_BT1 = windows_BS[:, self._model.memory :, None] != PAD
         return tf.reshape(tf.where(real_BT1, states_BTF, 0.0), [-1, states_BTF.shape[-1]])
 
-    def _pack(self, parts: list[tf.Tensor]) -> tf.Tensor:
-        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+    def _pack(self, parts: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The large parts as they are, each of which is summed as soon as it is ready, and the small ones in one."""
+        small = [tf.reshape(part, [-1]) for part in parts if part.shape.num_elements() < _LARGE]
+        return [*(part for part in parts if part.shape.num_elements() >= _LARGE), tf.concat(small, axis=0)]
 
     def _update_packed(
         self,
         weights: list[tf.Variable],
         slots: list[tf.Variable],
-        packed: tf.Tensor,
+        packed: list[tf.Tensor],
         square: tf.Tensor,
         rate: tf.Tensor,
         number: tf.Tensor,
     ) -> tf.Tensor:
-        *flat, totals = tf.split(packed, [*self._sizes, 3])
-        sums = [tf.reshape(part, weight.shape) for part, weight in zip(flat, weights, strict=True)]
-        return self._update(weights, slots, [*sums, totals], square, rate, number)
+        *large, flat = packed
+        shapes = [weight.shape for weight in weights]
+        sizes = [shape.num_elements() for shape in shapes]
+        small = iter(tf.split(flat, [*(size for size in sizes if size < _LARGE), 3]))
+        whole = iter(large)
+        sums = [
+            next(whole) if size >= _LARGE else tf.reshape(next(small), shape)
+            for shape, size in zip(shapes, sizes, strict=True)
+        ]
+        return self._update(weights, slots, [*sums, next(small)], square, rate, number)
 
     def _update(
         self,
@@ -192,12 +201,16 @@ class TrainStep:
     def _compute_exchange_update(
         self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor:
-        def compute(*inputs: tf.Tensor) -> tf.Tensor:
-            return self._compiled_pack(self._compute(*inputs))
+        def compute(*inputs: tf.Tensor) -> list[tf.Tensor]:
+            return self._pack(self._compute(*inputs))
 
         per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
-        packed = self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
-        square = _square([packed[:-3]])
+        # The last first: TensorFlow keeps to the order, and the output table's gradient is ready long before the others.
+        *large, small = per_replica
+        order = [*reversed(large), small]
+        *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
+        packed = [*reversed(large), small]
+        square = _square([*packed[:-1], packed[-1][:-3]])
         # Every replica makes the same update from the same sums, so that they stay equal.
         results = []
         for weights, slots in self._local_replicas():
