@@ -50,6 +50,7 @@ class OurStep:
         targets: int,
         vocabulary: int,
         precision: str = "float32",
+        *,
         threads: int = 2,
         device: str = "/cpu:0",
     ) -> None:

@@ -205,7 +205,7 @@ class TrainStep:
             return self._pack(self._compute(*inputs))
 
         per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
-        # The last first: TensorFlow keeps to the order, and the output table's gradient is ready long before the others.
+        # The last first: TensorFlow keeps to the order, and the output table's gradient is ready before the others.
         *large, small = per_replica
         order = [*reversed(large), small]
         *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
