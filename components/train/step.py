@@ -41,9 +41,9 @@ class TrainStep:
     """The compiled step of one worker.
 
     The loss is the mean over the targets of the *global* batch.  Workers therefore exchange sums: the gradients of the
-    summed loss, the sum itself and the number of targets travel in one packed all-reduce.  Only then is the gradient
-    divided, clipped by its global norm and applied; clipping before the exchange, as Keras optimizers do, would make
-    the update depend on the number of workers.
+    summed loss, the sum itself and the number of targets.  Only then is the gradient divided, clipped by its global
+    norm and applied; clipping before the exchange, as Keras optimizers do, would make the update depend on the number
+    of workers.  Large gradients travel as soon as they are ready, all else in one packed vector.
 
     XLA compiles the memory and the update; the output layer, three quarters of the work, is `components.train.output`.
     On a CPU the products over the memory are too small to share among cores, so each replica cuts its sequences into
