@@ -117,13 +117,14 @@ class TrainStep:
     def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[tf.Tensor]:
         """The gradients of the summed loss, and in one vector the sum, the number of targets and the stop flag."""
         model = self._model
-        # A function for each replica that traces this: one that they shared would hold on to the first one's variables.
-        output_states = tf.function(self._output_states, jit_compile=True)
         targets_N = tf.reshape(windows_BS[:, model.memory :], [-1])
         with tf.GradientTape() as tape:
-            # The lanes do not wait for each other, so TensorFlow runs them side by side.
+            # The lanes do not wait for each other, so TensorFlow runs them side by side.  A function for each: threads
+            # that start one compiled program at the same moment can crash it (docs/decisions.md), and one that replicas
+            # shared would hold on to the first one's variables.
             lanes = zip(tf.split(windows_BS, self._lanes), tf.split(mask_keys, self._lanes), strict=True)
-            states_NF = tf.cast(tf.concat([output_states(*lane) for lane in lanes], axis=0), self._output_dtype)
+            states = [tf.function(self._output_states, jit_compile=True)(*lane) for lane in lanes]
+            states_NF = tf.cast(tf.concat(states, axis=0), self._output_dtype)
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
         loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
