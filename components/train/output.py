@@ -43,7 +43,7 @@ def summed_nll(
     for first in range(0, states_NF.shape[0], size):
         chunk = slice(first, first + size)
         states_CF, targets_C, real_C = states_NF[chunk], targets_N[chunk], real_N[chunk]
-        with tf.control_dependencies(ended):
+        with tf.control_dependencies(ended):  # else chunks run side by side, and all logits exist at once after all
             logits_CV = tf.cast(tf.matmul(states_CF, words_VF, transpose_b=True), tf.float32)
         if bias_V is not None:
             logits_CV += bias_V

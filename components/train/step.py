@@ -76,12 +76,9 @@ class TrainStep:
                 for weight in self._weights
                 for _ in range(self._optimizer.slots)
             ]
-        if strategy.num_replicas_in_sync == 1:
-            self._compiled_update = tf.function(self._update, jit_compile=True)
-            self._step = tf.function(self._compute_and_update)
-        else:
-            self._compiled_update = tf.function(self._update_packed, jit_compile=True)
-            self._step = tf.function(self._compute_exchange_update)
+        self._compiled_update = tf.function(self._update, jit_compile=True)
+        alone = strategy.num_replicas_in_sync == 1
+        self._step = tf.function(self._compute_and_update if alone else self._compute_exchange_update)
 
     def __call__(
         self,
@@ -145,25 +142,14 @@ class TrainStep:
         small = [tf.reshape(part, [-1]) for part in parts if part.shape.num_elements() < _LARGE]
         return [*(part for part in parts if part.shape.num_elements() >= _LARGE), tf.concat(small, axis=0)]
 
-    def _update_packed(
-        self,
-        weights: list[tf.Variable],
-        slots: list[tf.Variable],
-        packed: list[tf.Tensor],
-        square: tf.Tensor,
-        rate: tf.Tensor,
-        number: tf.Tensor,
-    ) -> tf.Tensor:
+    def _unpack(self, packed: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The inverse of `_pack`."""
         *large, flat = packed
-        shapes = [weight.shape for weight in weights]
-        sizes = [shape.num_elements() for shape in shapes]
-        small = iter(tf.split(flat, [*(size for size in sizes if size < _LARGE), 3]))
+        shapes = [weight.shape for weight in self._weights]
+        small = iter(tf.split(flat, [*(n for shape in shapes if (n := shape.num_elements()) < _LARGE), 3]))
         whole = iter(large)
-        sums = [
-            next(whole) if size >= _LARGE else tf.reshape(next(small), shape)
-            for shape, size in zip(shapes, sizes, strict=True)
-        ]
-        return self._update(weights, slots, [*sums, next(small)], square, rate, number)
+        parts = [next(whole) if shape.num_elements() >= _LARGE else tf.reshape(next(small), shape) for shape in shapes]
+        return [*parts, next(small)]
 
     def _update(
         self,
@@ -210,13 +196,13 @@ class TrainStep:
         *large, small = per_replica
         order = [*reversed(large), small]
         *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
-        packed = [*reversed(large), small]
-        square = _square([*packed[:-1], packed[-1][:-3]])
+        parts = self._unpack([*reversed(large), small])
+        square = _square(parts[:-1])
         # Every replica makes the same update from the same sums, so that they stay equal.
         results = []
         for weights, slots in self._local_replicas():
             with tf.device(weights[0].device):
-                results.append(self._compiled_update(weights, slots, packed, square, rate, number))
+                results.append(self._compiled_update(weights, slots, parts, square, rate, number))
         return results[0]
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
