@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from hopline.model import MemoryNetwork, keep_all
 from hopline.schema import PAD
 
 _LARGE = 1 << 18  # numbers, from which on a gradient is exchanged by itself
+
+Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
 
 # (replica, replicas) to that replica's part of something of the global batch
 Share = Callable[[int, int], npt.NDArray[np.int32]]
@@ -43,7 +46,8 @@ class TrainStep:
     The loss is the mean over the targets of the *global* batch.  Workers therefore exchange sums: the gradients of the
     summed loss, the sum itself and the number of targets.  Only then is the gradient divided, clipped by its global
     norm and applied; clipping before the exchange, as Keras optimizers do, would make the update depend on the number
-    of workers.  Large gradients travel as soon as they are ready, all else in one packed vector.
+    of workers.  Large gradients travel as soon as they are ready, all else in one packed vector.  Of a table that is
+    only looked up, rows travel rather than the whole, where the batch has few tokens beside the vocabulary.
 
     XLA compiles the memory and the update; the output layer, three quarters of the work, is `components.train.output`.
     On a CPU the products over the memory are too small to share among cores, so each replica cuts its sequences into
@@ -111,7 +115,7 @@ class TrainStep:
 
         return self._strategy.experimental_distribute_values_from_function(value)
 
-    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[tf.Tensor]:
+    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[Gradient]:
         """The gradients of the summed loss, and in one vector the sum, the number of targets and the stop flag."""
         model = self._model
         targets_N = tf.reshape(windows_BS[:, model.memory :], [-1])
@@ -125,8 +129,6 @@ class TrainStep:
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
         loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
-        # Dense, and of a shape that TensorFlow knows: what was gathered from has a gradient of neither kind.
-        gradients = [tf.reshape(part, weight.shape) for part, weight in zip(gradients, self._weights, strict=True)]
         count = tf.math.count_nonzero(targets_N != PAD, dtype=tf.float32)
         return [*gradients, tf.stack([loss_sum, count, stopping])]
 
@@ -137,19 +139,32 @@ class TrainStep:
         real_BT1 = windows_BS[:, self._model.memory :, None] != PAD
         return tf.reshape(tf.where(real_BT1, states_BTF, 0.0), [-1, states_BTF.shape[-1]])
 
-    def _pack(self, parts: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The large parts as they are, each of which is summed as soon as it is ready, and the small ones in one."""
-        small = [tf.reshape(part, [-1]) for part in parts if part.shape.num_elements() < _LARGE]
-        return [*(part for part in parts if part.shape.num_elements() >= _LARGE), tf.concat(small, axis=0)]
+    def _dense(self, parts: list[Gradient]) -> list[tf.Tensor]:
+        """The parts with every gradient as a tensor of its weight's shape."""
+        *gradients, totals = parts
+        pairs = zip(gradients, self._weights, strict=True)
+        return [*(_dense(gradient, weight.shape) for gradient, weight in pairs), totals]
 
-    def _unpack(self, packed: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The inverse of `_pack`."""
+    def _pack(self, parts: list[Gradient]) -> list[Gradient]:
+        """The large parts as they are, each of which is summed as soon as it is ready, and the small ones in one."""
+        *gradients, totals = parts
+        replicas = self._strategy.num_replicas_in_sync
+        large, small = [], []
+        for gradient, weight in zip(gradients, self._weights, strict=True):
+            if weight.shape.num_elements() < _LARGE:
+                small.append(tf.reshape(_dense(gradient, weight.shape), [-1]))
+            else:
+                large.append(gradient if _rows_pay(gradient, weight, replicas) else _dense(gradient, weight.shape))
+        return [*large, tf.concat([*small, totals], axis=0)]
+
+    def _unpack(self, packed: list[Gradient]) -> list[tf.Tensor]:
+        """The inverse of `_pack`, dense."""
         *large, flat = packed
-        shapes = [weight.shape for weight in self._weights]
-        small = iter(tf.split(flat, [*(n for shape in shapes if (n := shape.num_elements()) < _LARGE), 3]))
+        sizes = [weight.shape.num_elements() for weight in self._weights]
+        small = iter(tf.split(flat, [*(size for size in sizes if size < _LARGE), 3]))
         whole = iter(large)
-        parts = [next(whole) if shape.num_elements() >= _LARGE else tf.reshape(next(small), shape) for shape in shapes]
-        return [*parts, next(small)]
+        parts = [next(whole if size >= _LARGE else small) for size in sizes]
+        return self._dense([*parts, next(small)])
 
     def _update(
         self,
@@ -182,21 +197,13 @@ class TrainStep:
         ((weights, slots),) = self._local_replicas()
         (own_windows,) = self._strategy.experimental_local_results(windows)
         (own_keys,) = self._strategy.experimental_local_results(mask_keys)
-        parts = self._compute(own_windows, own_keys, stopping)
+        parts = self._dense(self._compute(own_windows, own_keys, stopping))
         return self._compiled_update(weights, slots, parts, _square(parts[:-1]), rate, number)
 
     def _compute_exchange_update(
         self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor:
-        def compute(*inputs: tf.Tensor) -> list[tf.Tensor]:
-            return self._pack(self._compute(*inputs))
-
-        per_replica = self._strategy.run(compute, args=(windows, mask_keys, stopping))
-        # The last first: TensorFlow keeps to the order, and the output table's gradient is ready before the others.
-        *large, small = per_replica
-        order = [*reversed(large), small]
-        *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
-        parts = self._unpack([*reversed(large), small])
+        parts = self.exchange(self._strategy.run(self.packed_gradients, args=(windows, mask_keys, stopping)))
         square = _square(parts[:-1])
         # Every replica makes the same update from the same sums, so that they stay equal.
         results = []
@@ -204,6 +211,18 @@ class TrainStep:
             with tf.device(weights[0].device):
                 results.append(self._compiled_update(weights, slots, parts, square, rate, number))
         return results[0]
+
+    def packed_gradients(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[Gradient]:
+        """What one replica adds to the exchange, large parts first."""
+        return self._pack(self._compute(windows_BS, mask_keys, stopping))
+
+    def exchange(self, per_replica: list[Gradient]) -> list[tf.Tensor]:
+        """The sums over all replicas of all workers: gradients in the order of the weights, then the totals."""
+        # The last first: TensorFlow keeps to the order, and the output table's gradient is ready before the others.
+        *large, small = per_replica
+        order = [*reversed(large), small]
+        *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
+        return self._unpack([*reversed(large), small])
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
         """Weights and slots of each replica of this worker, as the plain variables behind the mirrored ones."""
@@ -218,6 +237,19 @@ class TrainStep:
 def lane_count(sequences: int, threads: int) -> int:
     """The most lanes of equal size that `sequences` can be cut into for `threads` cores."""
     return max(lanes for lanes in range(1, threads + 1) if sequences % lanes == 0)
+
+
+def _dense(gradient: Gradient, shape: tf.TensorShape) -> tf.Tensor:
+    """A gradient as a tensor of a shape that TensorFlow knows."""
+    return tf.reshape(gradient, shape)
+
+
+def _rows_pay(gradient: Gradient, table: tf.Variable, replicas: int) -> bool:
+    """Whether handing rows round costs less than summing the table.
+
+    With W replicas a ring hands each of them (W - 1) times the rows of one, and 2 (W - 1) / W times a summed tensor.
+    """
+    return isinstance(gradient, tf.IndexedSlices) and replicas * gradient.values.shape[0] < 2 * table.shape[0]
 
 
 def _square(tensors: list[tf.Tensor]) -> tf.Tensor:

@@ -4,11 +4,13 @@ A process of its own, because TensorFlow must be told of its four logical device
 """
 
 import json
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from components.train import step as step_module
 from components.train.batches import Batches
 from components.train.dropout import slot_dropout
 from components.train.step import TrainStep
@@ -18,7 +20,8 @@ from hopline.data import TokenStream
 from hopline.metrics import window_nll
 from hopline.model import keep_all
 
-V, STEPS = 30, 20
+V, STEPS = 60, 20
+LARGE = 100  # numbers; so the tables are exchanged each by itself, and as rows if only looked up
 # Most of the time goes to compilation, once for each replica, so not every recipe runs at every number.
 RECIPES = {
     "sgd untied": (4, "none", {"optimizer": "sgd"}),
@@ -97,4 +100,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with mock.patch.object(step_module, "_LARGE", LARGE):
+        main()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.train import step as step_module
 from components.train.step import TrainStep, lane_count
 from components.train.trainer import build_model
 from hopline.config import ModelConfig, TrainConfig
@@ -92,6 +93,21 @@ def test_lanes_change_neither_loss_nor_weights():
 @pytest.mark.parametrize(("sequences", "threads", "lanes"), [(16, 2, 2), (15, 2, 1), (16, 6, 4), (1, 8, 1), (3, 16, 3)])
 def test_lanes_are_equal_and_no_more_than_cores(sequences, threads, lanes):
     assert lane_count(sequences, threads) == lanes
+
+
+@pytest.mark.parametrize(("vocabulary", "tie", "kinds"), [
+    (20, "none", "dense dense dense"), (60, "none", "rows rows dense"),
+    (60, "output", "rows dense"), (60, "all", "dense"),
+])  # fmt: skip
+def test_rows_travel_of_tables_that_are_only_looked_up_if_they_are_few(monkeypatch, vocabulary, tie, kinds):
+    monkeypatch.setattr(step_module, "_LARGE", 100)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = build_model(ModelConfig(width=8, hops=2, memory=6, tie=tie), vocabulary, RECIPE)
+    step = TrainStep(strategy, model, RECIPE)
+    inputs = tf.ones([4, 12], tf.int32), tf.zeros([4, 3, 2], tf.int32), tf.constant(0.0)  # 4 x 11 tokens, 44 rows
+    *large, _ = tf.function(step.packed_gradients)(*inputs)
+    assert ["rows" if isinstance(part, tf.IndexedSlices) else "dense" for part in large] == kinds.split()
 
 
 @pytest.fixture(scope="module")
