@@ -32,6 +32,24 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
 	$(BIN)/hopline run --config $(CONFIG) --output $(OUTPUT) --workers $(WORKERS)
 
+##@ Containers
+VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' hopline/images.py)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +changes)
+BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
+
+.PHONY: images image-gpu test-docker
+images: ## build the images of all steps (BASE_IMAGE may be set)
+	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) .
+	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) .
+	$(BUILD) --file docker/preprocess.Dockerfile --tag hopline-preprocess:$(VERSION) .
+
+image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
+	$(BUILD) --build-arg ACCELERATOR=gpu --file docker/train.Dockerfile --tag hopline-train:$(VERSION)-gpu .
+
+test-docker: setup ## build the images and test them: needs a Docker engine, no image registry
+	$(BIN)/python -m pytest --durations=15 -m docker
+
 ##@ While working
 .PHONY: test check fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
@@ -58,7 +76,7 @@ bench: setup ## measure training throughput against the textbook form
 constraints: setup ## find the pinned versions anew
 	$(BIN)/python -m pip install --quiet uv
 	{ echo '# Every version that `make setup` installs, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
-		$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate --no-header --quiet; \
+		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 		} > build-constraints.partial
 	mv build-constraints.partial constraints.txt
 

@@ -8,6 +8,7 @@ a change in one section leaves the cached results of the steps that do not read 
 """
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -58,10 +59,11 @@ class CorpusConfig(Section):
         return bool(self.valid or self.test)
 
     def absolute(self, folder: Path) -> "CorpusConfig":
-        """The same section with relative paths taken from `folder`."""
+        """The same section with relative paths taken from `folder`, and no `..` left in any."""
 
         def resolve(pattern: str) -> str:
-            return pattern if not pattern or ":" in pattern.split("/", maxsplit=1)[0] else str(folder / pattern)
+            remote = ":" in pattern.split("/", maxsplit=1)[0]
+            return pattern if not pattern or remote else os.path.normpath(folder / pattern)
 
         return dataclasses.replace(self, train=resolve(self.train), valid=resolve(self.valid), test=resolve(self.test))
 

@@ -28,6 +28,7 @@ moment, the same command continues where it was; results for unchanged configura
 examples:
   hopline run --config configs/tiny.toml
   hopline run --config configs/tiny.toml --workers 2 --set train.epochs=3 --set corpus.train='my-texts/*.txt'
+  hopline run --config configs/tiny.toml --runner docker
 
 written under --output:
   runs/<id>/   one folder per run, named by its time: config.toml, log.txt, examples/, model/, evaluation/
@@ -87,6 +88,12 @@ def arguments() -> argparse.ArgumentParser:
     _add_config(run, required=True)
     run.add_argument("--workers", type=int, metavar="N", help="training processes; the same as --set train.workers=N")
     run.add_argument("--output", type=Path, default=_OUTPUT, metavar="DIR", help="folder for everything (%(default)s)")
+    run.add_argument(
+        "--runner",
+        choices=("subprocess", "docker"),
+        default="subprocess",
+        help="what a step is: a process of this machine, or a container of its image, see `make images` (%(default)s)",
+    )
 
     compile_ = _command(commands, "compile", _compile, "write the pipeline as YAML for a cluster", _COMPILE)
     _add_config(compile_, required=False)
@@ -141,7 +148,7 @@ def _run(options: argparse.Namespace) -> int:
     config = Config.load(options.config, overrides)
     config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
     console = Console(highlight=False)
-    run = run_pipeline(config, options.output, console)
+    run = run_pipeline(config, options.output, console, options.runner)
     if run.failure is None:
         print_result(run, options.output.absolute(), console)
         return ExitCode.DONE

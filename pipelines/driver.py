@@ -13,52 +13,61 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from docker.errors import DockerException
 from kfp import local
-from kfp.local import subprocess_task_handler
+from kfp.local import docker_task_handler, subprocess_task_handler
 
 from hopline.config import Config
 from hopline.errors import ExitCode
 from hopline.process import child_environment, follow_parent
+from pipelines.containers import docker_runner, run_container, stop_containers
 from pipelines.pipeline import parameters, training_pipeline
+from pipelines.run import CACHE, REGISTRY, RUNNERS
 
 
-def run_local(config: Config, *, registry: Path, work: Path, root: Path) -> None:
-    """Runs the pipeline with kfp.local; every step is a process on this machine.
+def run_local(config: Config, *, output: Path, root: Path, runner: str) -> None:
+    """Runs the pipeline with kfp.local; every step is a process, or a container, on this machine.
 
     Args:
-        config: the configuration; relative patterns are taken from the current folder.
-        registry: folder of the registry.
-        work: the steps' work folder; a failed step leaves its `failure.json` there.
+        config: the configuration; corpus patterns are absolute.
+        output: folder of the registry and of the steps' work, where a failed step leaves its `failure.json`.
         root: kfp's folder: `root/hopline-<time>/<step>/<artifact>`.
+        runner: one of RUNNERS.
 
     Raises:
         RuntimeError: a step failed.
     """
     subprocess_task_handler.replace_python_executable = _with_interpreter
+    docker_task_handler.run_docker_container = run_container
+    processes = runner == "subprocess"
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=local.SubprocessRunner(use_venv=False) if processes else docker_runner(config.corpus, output),
         pipeline_root=str(root),
         workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
         raise_on_error=True,
     )
-    training_pipeline(registry=str(registry), work_dir=str(work), launcher="local", **parameters(config))
+    places = {"registry": str(output / REGISTRY), "work_dir": str(output / CACHE)}
+    training_pipeline(**places, launcher="local", **parameters(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the pipeline that the arguments describe; the exit code says only whether it came to its end."""
     arguments = argparse.ArgumentParser(prog="python -m pipelines.driver", description=__doc__, allow_abbrev=False)
-    for name in ("config", "registry", "work-dir", "root"):
+    for name in ("config", "output", "root"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
+    arguments.add_argument("--runner", choices=RUNNERS, required=True)
     options = arguments.parse_args(argv)
     follow_parent()
     os.environ.update(child_environment())  # kfp starts its children with ours: they follow this process
-    # Told to stop, the steps end first (each is told as well) and kfp then stops by itself.  A function, since
-    # SIG_IGN would be inherited by the steps.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    # Told to stop, the steps end first (as processes each is told as well) and kfp then stops by itself.  A function,
+    # since SIG_IGN would be inherited by the steps.
+    docker = options.runner == "docker"
+    signal.signal(signal.SIGTERM, lambda number, frame: stop_containers(options.output) if docker else None)
     warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
     try:
-        run_local(Config.load(options.config), registry=options.registry, work=options.work_dir, root=options.root)
-    except RuntimeError as error:
+        config = Config.load(options.config)
+        run_local(config, output=options.output, root=options.root, runner=options.runner)
+    except (RuntimeError, DockerException) as error:
         print(error, file=sys.stderr)
         return ExitCode.INTERNAL
     return ExitCode.DONE

@@ -40,6 +40,7 @@ RUNS = "runs"
 LOG = "log.txt"
 CONFIG = "config.toml"
 KEPT = ("preprocess", "train", "evaluate")  # the steps whose artifacts a run's folder keeps
+RUNNERS = ("subprocess", "docker")  # what a step is: a process of this machine, or a container
 STALE_RETRIES = 2  # the champion may change while a challenger is evaluated; then it is evaluated again
 _LOOK_SECONDS = 0.2
 
@@ -59,11 +60,11 @@ class Run:
     failure: HoplineError | None
 
 
-def run_pipeline(config: Config, output: Path, console: Console) -> Run:
-    """Runs the pipeline under `output` and shows it on `console`.
+def run_pipeline(config: Config, output: Path, console: Console, runner: str = "subprocess") -> Run:
+    """Runs the pipeline under `output` and shows it on `console`; `runner` is one of RUNNERS.
 
     Raises:
-        UserError: `output` cannot be written or is in use.
+        UserError: `output` cannot be written or is in use, or Docker is asked for and not ready.
     """
     output = writable_folder(output, "--output").absolute()
     with exclusive(output), stop_requests() as stop:
@@ -75,7 +76,7 @@ def run_pipeline(config: Config, output: Path, console: Console) -> Run:
             with display(console) as screen:
                 for attempt in range(1 + STALE_RETRIES):
                     watch = Watch(partial / f"kfp-{attempt}", partial / "status.json")
-                    failure = _attempt(watch, output / CACHE, output / REGISTRY, partial, screen, stop)
+                    failure = _attempt(watch, output, partial, runner, screen, stop)
                     if not isinstance(failure, StaleBlessingError) or attempt == STALE_RETRIES:
                         break
                     screen.note(f"{failure.message}: once more, against the champion that stands now")
@@ -133,15 +134,18 @@ def config_toml(config: Config) -> str:
 
 
 def _attempt(
-    watch: Watch, cache: Path, registry: Path, folder: Path, screen: Display, stop: StopRequest
+    watch: Watch, output: Path, folder: Path, runner: str, screen: Display, stop: StopRequest
 ) -> HoplineError | None:
     """Runs the driver to its end, in whatever way that comes; returns what went wrong."""
-    failure = cache / FAILURE_FILE
+    failure = output / CACHE / FAILURE_FILE
     failure.unlink(missing_ok=True)
     watch.status.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pipelines.driver", "--config", str(folder / CONFIG)]
-    command += ["--registry", str(registry), "--work-dir", str(cache), "--root", str(watch.root)]
-    with (folder / LOG).open("ab") as log, _temporary_folder() as scratch:
+    command += ["--output", str(output), "--root", str(watch.root), "--runner", runner]
+    with contextlib.ExitStack() as stack:
+        if runner == "docker":
+            stack.enter_context(_containers(output, folder))
+        log, scratch = stack.enter_context((folder / LOG).open("ab")), stack.enter_context(_temporary_folder())
         environment = child_environment({STATUS_VARIABLE: str(watch.status), "TMPDIR": scratch})
         driver = subprocess.Popen(
             command,
@@ -166,6 +170,18 @@ def _attempt(
     if stop.number:
         return StoppedError(stop.number)
     return read_failure(failure) or InternalError("the run failed outside of its steps", remedy="read the log")
+
+
+@contextlib.contextmanager
+def _containers(output: Path, folder: Path) -> Iterator[None]:
+    """Lets the containers of a run exist while the block runs."""
+    from pipelines.containers import prepare, remove_containers
+
+    prepare(output, [output / CACHE, output / REGISTRY, folder])
+    try:
+        yield
+    finally:
+        remove_containers(output)
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

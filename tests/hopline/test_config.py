@@ -151,3 +151,7 @@ def test_relative_patterns_become_absolute_and_others_stay():
     found = corpus.absolute(Path("/here"))
     assert (found.train, found.valid, found.test) == ("/here/texts/*.txt", "/data/valid.txt", "gs://bucket/test.txt")
     assert CorpusConfig().absolute(Path("/here")) == CorpusConfig()
+
+
+def test_an_absolute_pattern_can_be_read_where_only_its_own_folder_exists():
+    assert CorpusConfig(train="../texts/*.txt").absolute(Path("/here/now")).train == "/here/texts/*.txt"

@@ -1,0 +1,163 @@
+"""`hopline run --runner docker`: each step in its image, on the Docker engine of this machine.
+
+A step runs as a user without rights, on a read-only root and without a network; it sees the output folder and, to
+read, the corpus.  A container does not die with whoever started it, so each carries the output folder in a label: what
+is found with it while no run is using that folder was left behind.
+"""
+
+import contextlib
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.types import Mount
+from kfp import local
+
+from hopline.config import EMBEDDED_CORPUS, CorpusConfig
+from hopline.errors import UserError
+from hopline.images import BY_STEP
+from hopline.progress import STATUS_VARIABLE
+from hopline.schema import SPLITS
+
+_LABEL = "hopline.output"
+_OCCUPIED = ("/bin", "/dev", "/etc", "/lib", "/opt", "/proc", "/sys", "/tmp", "/usr")  # noqa: S108  in an image
+
+
+def prepare(output: Path, folders: Sequence[Path]) -> None:
+    """Finds the engine and all images, removes what was left behind, lets the steps' user write in `folders`.
+
+    Raises:
+        UserError: there is no engine, or an image is missing.
+    """
+    users = set()
+    with engine() as client:
+        for image in sorted(set(BY_STEP.values())):
+            try:
+                users.add(client.images.get(image).attrs["Config"]["User"])
+            except ImageNotFound as error:
+                raise UserError(f"the Docker engine has no image {image}", remedy="build it: make images") from error
+    remove_containers(output)
+    if _own_user():
+        return
+    (user,) = users
+    uid, gid = map(int, user.split(":"))
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def docker_runner(corpus: CorpusConfig, output: Path) -> local.DockerRunner:
+    """How kfp starts the containers of a run under `output`.
+
+    Raises:
+        UserError: the corpus lies where a container has folders of its own.
+    """
+    user = {"user": _own_user()} if _own_user() else {}
+    patterns = [getattr(corpus, split) for split in SPLITS]
+    sources = sorted({source for pattern in patterns if (source := corpus_source(pattern))})
+    return local.DockerRunner(
+        **user,
+        entrypoint="",  # else kfp's command would become its arguments
+        environment={STATUS_VARIABLE: os.environ.get(STATUS_VARIABLE, "")},
+        labels={_LABEL: str(output)},
+        mounts=[
+            Mount(str(output), str(output), type="bind"),
+            *(Mount(source, source, type="bind", read_only=True) for source in sources),
+        ],
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": ""},  # noqa: S108  a container's own
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+    )
+
+
+def run_container(client: Any, image: str, command: list[str], volumes: object, **options: Any) -> int:
+    """Runs a task's container, prints its log and returns its exit code; takes the place of a function of kfp.
+
+    kfp's own has the engine remove a container at its end, and takes one that is gone before it has asked for the exit
+    code for a success.  It also mounts its folder, `volumes`, which lies in our output folder: as a file system of its
+    own, to and from which no file could be linked.
+    """
+    container = client.containers.run(image, command, detach=True, **options)
+    try:
+        for chunk in container.logs(stream=True):
+            sys.stdout.write(chunk.decode(errors="replace"))
+            sys.stdout.flush()
+        return int(container.wait()["StatusCode"])
+    finally:
+        with contextlib.suppress(NotFound):
+            container.remove(force=True)
+
+
+def stop_containers(output: Path) -> None:
+    """Sends SIGTERM to all processes in the containers of the run under `output`."""
+    with engine() as client:
+        for container in _containers(client, output):
+            with contextlib.suppress(DockerException):  # it has just ended
+                # Not `docker stop`: it tells the first process alone, kfp's shell, which tells nobody.
+                container.exec_run(["sh", "-c", "kill -TERM -1"])
+
+
+def remove_containers(output: Path) -> None:
+    """Removes the containers of the run under `output`, running or not."""
+    with engine() as client:
+        for container in _containers(client, output):
+            with contextlib.suppress(NotFound):
+                container.remove(force=True)
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[Any]:
+    """A client of this machine's engine.
+
+    Raises:
+        UserError: none answers.
+    """
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        raise UserError(
+            f"--runner docker needs a Docker engine, and none answers: {error}",
+            remedy="start it and see that this user may use it (docker info), or leave out --runner docker",
+        ) from error
+    with contextlib.closing(client):
+        yield client
+
+
+def corpus_source(pattern: str) -> str | None:
+    """The file or folder that a container must see to read the pattern of a corpus; None if it needs or finds none.
+
+    Raises:
+        UserError: it lies where a container has folders of its own.
+    """
+    if pattern in {"", EMBEDDED_CORPUS}:
+        return None
+    path = Path(pattern)
+    if not path.exists() and glob.has_magic(pattern):
+        path = Path(*path.parts[: next(index for index, part in enumerate(path.parts) if glob.has_magic(part))])
+    if not path.is_absolute() or not path.exists():
+        return None  # the step says what is wrong with it
+    if any(Path(folder).is_relative_to(path) for folder in _OCCUPIED):
+        raise UserError(
+            f"the corpus {pattern} would need {path} in the containers, which have a folder of their own there",
+            remedy="move the text into a folder of its own, or leave out --runner docker",
+        )
+    return str(path)
+
+
+def _containers(client: Any, output: Path) -> list[Any]:
+    found: list[Any] = client.containers.list(all=True, filters={"label": f"{_LABEL}={output}"}, ignore_removed=True)
+    return found
+
+
+def _own_user() -> str:
+    """Whose the files of a run are: the caller's, or "" for the images' user where the caller is root."""
+    return f"{os.geteuid()}:{os.getegid()}" if os.geteuid() else ""
