@@ -46,6 +46,8 @@ images: ## build the images of all steps (BASE_IMAGE may be set)
 
 image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
 	$(BUILD) --build-arg ACCELERATOR=gpu --file docker/train.Dockerfile --tag hopline-train:$(VERSION)-gpu .
+	docker run --rm --read-only --tmpfs /tmp --network none --entrypoint python3 hopline-train:$(VERSION)-gpu -c \
+		'import sys, tensorflow as tf; sys.exit(not tf.sysconfig.get_build_info()["is_cuda_build"])'
 
 test-docker: setup ## build the images and test them: needs a Docker engine, no image registry
 	$(BIN)/python -m pytest --durations=15 -m docker

@@ -25,11 +25,12 @@ from typing import Any
 
 from hopline import storage
 from hopline.errors import UserError
+from hopline.images import VERSION
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 KEPT_RESULTS = 4  # per step in the work folder; older ones are removed
-_RECORDED_VERSIONS = ("hopline", "tensorflow", "keras", "tensorflow-transform", "apache-beam", "numpy")
+_RECORDED_VERSIONS = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-transform", "apache-beam", "numpy")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _prune(folder: Path, keep: int) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"hopline": VERSION}  # which is not installed as a distribution in an image
     for name in _RECORDED_VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)

@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _promote(options: argparse.Namespace) -> None:
+    program.terminate_as_interrupt()
     model = artifacts.verify(options.model, "model")
     evaluation = artifacts.verify(options.evaluation, "evaluation")
     _require_blessing(options.evaluation, evaluation, model)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hopline.artifacts import seal
 from hopline.config import CorpusConfig, ResolveConfig
 from hopline.corpus import fingerprint, source_files
-from hopline.program import parser, run
+from hopline.program import parser, run, terminate_as_interrupt
 from hopline.registry import Champion, Registry
 from hopline.storage import whole, writable_folder, write_json
 
@@ -48,6 +48,7 @@ def decide(found: str, champion: Champion | None, config: ResolveConfig) -> tupl
 
 
 def _resolve(options: argparse.Namespace) -> None:
+    terminate_as_interrupt()
     corpus = CorpusConfig.from_json(options.corpus_config)
     config = ResolveConfig.from_json(options.resolve_config)
     work = writable_folder(options.work_dir, "--work-dir")

@@ -1,0 +1,55 @@
+"""What the Dockerfiles are made from; the images themselves are tested in tests/docker."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hopline.images import BY_STEP
+
+ROOT = Path(__file__).parents[1]
+IMAGES = sorted(set(BY_STEP.values()))
+requirements = runpy.run_path(str(ROOT / "docker" / "requirements.py"))["requirements"]
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_dockerfile_takes_the_code_of_its_steps_and_of_no_other(image):
+    short = image.partition(":")[0].removeprefix("hopline-")
+    text = Path(f"docker/{short}.Dockerfile").read_text()
+    steps = {step for step, of in BY_STEP.items() if of == image}
+    assert set(re.findall(r"^COPY components/(\w+) ", text, re.MULTILINE)) - {"__init__"} == steps
+
+
+def test_make_builds_every_image_under_the_name_that_the_pipeline_has_for_it():
+    planned = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
+    assert sorted(re.findall(r"--tag (\S+)", planned)) == IMAGES
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "machine", "tensorflow"),
+    [
+        (None, "x86_64", ["tensorflow"]),
+        ("cpu", "x86_64", ["tensorflow-cpu"]),
+        ("cpu", "aarch64", ["tensorflow"]),  # there is no smaller one
+        ("gpu", "x86_64", ["tensorflow", "tensorflow[and-cuda]"]),
+    ],
+)
+def test_an_image_installs_the_tensorflow_that_it_can_use(accelerator, machine, tensorflow):
+    names = [line.partition("==")[0] for line in requirements("train", accelerator, machine)]
+    assert [name for name in names if name.startswith("tensorflow")] == tensorflow
+
+
+def test_the_entry_point_becomes_the_program_of_a_step():
+    command = [sys.executable, "-m", "components"]
+    helped = subprocess.run([*command, "resolve", "--help"], capture_output=True, text=True, check=True)
+    assert "--registry" in helped.stdout
+    for wrong in ([], ["no-step"], ["--unknown"]):
+        assert subprocess.run([*command, *wrong], capture_output=True, check=False).returncode == 2
