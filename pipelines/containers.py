@@ -19,12 +19,14 @@ from docker.types import Mount
 from kfp import local
 
 from hopline.config import EMBEDDED_CORPUS, CorpusConfig
-from hopline.errors import UserError
+from hopline.errors import ExitCode, UserError
 from hopline.images import BY_STEP
 from hopline.progress import STATUS_VARIABLE
 from hopline.schema import SPLITS
 
 _LABEL = "hopline.output"
+# Not `docker stop`: that tells the first process alone, kfp's shell, which neither dies of it nor tells others.
+_TELL_ALL = "import os, signal; os.kill(-1, signal.SIGTERM)"
 _OCCUPIED = ("/bin", "/dev", "/etc", "/lib", "/opt", "/proc", "/sys", "/tmp", "/usr")  # noqa: S108  in an image
 
 
@@ -78,31 +80,41 @@ def docker_runner(corpus: CorpusConfig, output: Path) -> local.DockerRunner:
     )
 
 
-def run_container(client: Any, image: str, command: list[str], volumes: object, **options: Any) -> int:
-    """Runs a task's container, prints its log and returns its exit code; takes the place of a function of kfp.
+class StepContainers:
+    """The containers of a run under `output`, one after the other."""
 
-    kfp's own has the engine remove a container at its end, and takes one that is gone before it has asked for the exit
-    code for a success.  It also mounts its folder, `volumes`, which lies in our output folder: as a file system of its
-    own, to and from which no file could be linked.
-    """
-    container = client.containers.run(image, command, detach=True, **options)
-    try:
-        for chunk in container.logs(stream=True):
-            sys.stdout.write(chunk.decode(errors="replace"))
-            sys.stdout.flush()
-        return int(container.wait()["StatusCode"])
-    finally:
-        with contextlib.suppress(NotFound):
-            container.remove(force=True)
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._stopping = False
 
+    def run(self, client: Any, image: str, command: list[str], volumes: object, **options: Any) -> int:
+        """Runs a task's container, prints its log and returns its exit code; takes the place of a function of kfp.
 
-def stop_containers(output: Path) -> None:
-    """Sends SIGTERM to all processes in the containers of the run under `output`."""
-    with engine() as client:
-        for container in _containers(client, output):
-            with contextlib.suppress(DockerException):  # it has just ended
-                # Not `docker stop`: it tells the first process alone, kfp's shell, which tells nobody.
-                container.exec_run(["sh", "-c", "kill -TERM -1"])
+        kfp's own has the engine remove a container at its end, and takes one that is gone before it has asked for the
+        exit code for a success.  It also mounts its folder, `volumes`, which lies in our output folder: as a file
+        system of its own, to and from which no file could be linked.
+        """
+        if self._stopping:
+            return ExitCode.PREEMPTED
+        container = client.containers.run(image, command, detach=True, **options)
+        try:
+            if self._stopping:  # it was not there yet when the others were told
+                self.stop()
+            for chunk in container.logs(stream=True):
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            return int(container.wait()["StatusCode"])
+        finally:
+            with contextlib.suppress(NotFound):
+                container.remove(force=True)
+
+    def stop(self) -> None:
+        """Sends SIGTERM to all processes of the container that runs, and lets no further one start."""
+        self._stopping = True
+        with engine() as client:
+            for container in _containers(client, self._output):
+                with contextlib.suppress(DockerException):  # it has just ended
+                    container.exec_run(["python3", "-c", _TELL_ALL])
 
 
 def remove_containers(output: Path) -> None:

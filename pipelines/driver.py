@@ -20,7 +20,7 @@ from kfp.local import docker_task_handler, subprocess_task_handler
 from hopline.config import Config
 from hopline.errors import ExitCode
 from hopline.process import child_environment, follow_parent
-from pipelines.containers import docker_runner, run_container, stop_containers
+from pipelines.containers import StepContainers, docker_runner
 from pipelines.pipeline import parameters, training_pipeline
 from pipelines.run import CACHE, REGISTRY, RUNNERS
 
@@ -38,10 +38,12 @@ def run_local(config: Config, *, output: Path, root: Path, runner: str) -> None:
         RuntimeError: a step failed.
     """
     subprocess_task_handler.replace_python_executable = _with_interpreter
-    docker_task_handler.run_docker_container = run_container
-    processes = runner == "subprocess"
+    if runner == "docker":
+        containers = StepContainers(output)
+        docker_task_handler.run_docker_container = containers.run
+        signal.signal(signal.SIGTERM, lambda number, frame: containers.stop())
     local.init(
-        runner=local.SubprocessRunner(use_venv=False) if processes else docker_runner(config.corpus, output),
+        runner=docker_runner(config.corpus, output) if runner == "docker" else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root),
         workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
         raise_on_error=True,
@@ -59,10 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments.parse_args(argv)
     follow_parent()
     os.environ.update(child_environment())  # kfp starts its children with ours: they follow this process
-    # Told to stop, the steps end first (as processes each is told as well) and kfp then stops by itself.  A function,
-    # since SIG_IGN would be inherited by the steps.
-    docker = options.runner == "docker"
-    signal.signal(signal.SIGTERM, lambda number, frame: stop_containers(options.output) if docker else None)
+    # Told to stop, the steps end first (each is told as well) and kfp then stops by itself.  A function, since
+    # SIG_IGN would be inherited by the steps.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
     try:
         config = Config.load(options.config)

@@ -16,7 +16,7 @@ from hopline.errors import UserError
 from hopline.images import CONTROL
 from hopline.registry import Registry
 from pipelines import containers
-from pipelines.containers import run_container
+from pipelines.containers import StepContainers
 from tests.docker.conftest import ROOT, USER
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800), pytest.mark.usefixtures("images")]
@@ -167,14 +167,14 @@ def late_wait(monkeypatch):
     monkeypatch.setattr(Container, "wait", late)
 
 
-def test_a_failure_is_a_failure_however_fast_it_came_and_late_it_is_seen(late_wait):
-    client = docker.from_env()
+def test_a_failure_is_a_failure_however_fast_it_came_and_late_it_is_seen(late_wait, tmp_path):
+    client, run = docker.from_env(), StepContainers(tmp_path).run
     for script in ("exit 3", "echo word; exit 3", "sleep 0.3; exit 3"):
-        assert run_container(client, CONTROL, ["sh", "-c", script], {}, entrypoint="", network_mode="none") == 3
+        assert run(client, CONTROL, ["sh", "-c", script], {}, entrypoint="", network_mode="none") == 3
 
 
 def test_kfp_still_takes_a_lost_failure_for_a_success(late_wait):
-    """The reason for `run_container`: when this fails, kfp has mended it and the replacement can go."""
+    """The reason for `StepContainers.run`: when this fails, kfp has mended it and the replacement can go."""
     client = docker.from_env()
     kfp_own = docker_task_handler.run_docker_container
     assert kfp_own(client, CONTROL, ["sh", "-c", "sleep 1; exit 3"], {}, entrypoint="", network_mode="none") == 0
