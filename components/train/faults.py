@@ -43,11 +43,17 @@ def explained(worker: str, training: Path, *, alone: bool) -> Iterator[None]:
     except _LOST as error:
         if alone:
             raise
-        reason = str(error.message or error).strip().partition("\n")[0]
         raise LostPeersError(
-            f"{worker} lost its peers: {type(error).__name__}: {reason}",
+            f"{worker} lost its peers: {type(error).__name__}: {_reason(str(error.message or error))}",
             remedy="run the same command again: it continues",
         ) from error
+
+
+def _reason(message: str) -> str:
+    """The line that says what happened: TensorFlow puts the place in the program, many lines, before it."""
+    place = (" ", "\t", "Graph execution error", "Detected at")
+    lines = [line for line in message.splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(place)), lines[0] if lines else "")
 
 
 def _save_error(training: Path, error: OSError) -> SaveError:
