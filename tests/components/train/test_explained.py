@@ -6,7 +6,7 @@ import tensorflow as tf
 from components.train.faults import explained
 from hopline.errors import LostPeersError
 
-AT = "Graph execution error:\n\nDetected at node CollectiveReduceV2 defined at (most recent call):\n  File 'x', line 1\n\n"
+AT = "Graph execution error:\n\nDetected at node CollectiveReduceV2 defined at (most recent):\n  File 'x', line 1\n\n"
 LOST = "Collective ops is aborted by: recvmsg:Connection reset by peer"
 
 
