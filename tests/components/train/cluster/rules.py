@@ -12,22 +12,22 @@ RESTRICTED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"
                       "secret"}  # fmt: skip
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the server would answer with 422."""
 
 
 def require(holds, rule):
     if not holds:
-        raise Refused(rule)
+        raise RefusedError(rule)
 
 
 def check(manifest, versions=(OLDEST, NEWEST)):
-    """Raises `Refused` unless the object satisfies the schemas, strictly, and the server's own validation."""
+    """Raises `RefusedError` unless the object satisfies the schemas, strictly, and the server's own validation."""
     for version in versions:
         try:
             _validator(manifest["kind"], manifest["apiVersion"], version).validate(manifest)
         except jsonschema.ValidationError as error:
-            raise Refused(f"{error.message} at {list(error.path)}") from error
+            raise RefusedError(f"{error.message} at {list(error.path)}") from error
     name = manifest["metadata"]["name"]
     require(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name), f"{name} is no DNS label")
     if manifest["kind"] == "Job":
@@ -37,7 +37,7 @@ def check(manifest, versions=(OLDEST, NEWEST)):
 @functools.cache
 def _validator(kind, api_version, version):
     """What `kubernetes_validate.validate(..., strict=True)` makes anew, in a tenth of a second, for each object."""
-    (exact,) = [known for known in utils.all_versions() if utils.major_minor(known) == version]
+    (exact,) = {known for known in utils.all_versions() if utils.major_minor(known) == version}
     folder = f"kubernetes-json-schema/v{exact}-local-strict"
     group = re.sub(r"^([^./]*)(\.[^/]*)?/", r"\1-", api_version)
     schema = utils.schema_contents(f"{folder}/{kind.lower()}-{group}.json", version)
@@ -74,7 +74,7 @@ def check_job(job):
 
 
 def check_restricted(pod):
-    """Raises `Refused` unless the pod's spec meets the Pod Security Standard `restricted`."""
+    """Raises `RefusedError` unless the pod's spec meets the Pod Security Standard `restricted`."""
     own = pod["securityContext"]
     require(own["runAsNonRoot"] is True and own.get("runAsUser", 1) != 0, "pods run as somebody else than root")
     require(own["seccompProfile"]["type"] in {"RuntimeDefault", "Localhost"}, "pods have a seccomp profile")

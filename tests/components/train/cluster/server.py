@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.components.train.cluster.rules import Refused, check, require
+from tests.components.train.cluster.rules import check, require
 
 PATH = re.compile(
     r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9]+)/v1)/namespaces/hopline/(?P<resource>[a-z]+)"
@@ -64,26 +64,31 @@ class Server:
             require(content == CONTENT[request.verb], f"{request.verb} takes {CONTENT[request.verb]}, not {content}")
         known = QUERIES.get("log" if request.resource == "pods/log" else request.verb, set())
         require(query.keys() <= known, f"{request} knows {known}, not {query.keys()}")
-        objects = self.cluster.objects
         if request.verb == "list":
             return 200, {"kind": f"{kind}List", "items": self._selected(kind, query)}
         if request.verb == "create":
-            require(body["kind"] == kind, f"{kind}s are created at {request.resource}")
-            check(body)
-            if (kind, body["metadata"]["name"]) in objects:
-                return _status(409, "it already exists")
-            return 201, self.cluster.add(body)
-        if (kind, name) not in objects:
+            return self._create(kind, body)
+        if (kind, name) not in self.cluster.objects:
             return _status(404, f"{kind} {name} not found")
         if request.resource == "pods/log":
             return self._log(name, query)
-        if request.verb == "patch":
-            merged = _merge(objects[kind, name], body)
-            check({key: value for key, value in merged.items() if key != "status"})
-            objects[kind, name] = merged
         if request.verb == "delete":
             return self._delete(kind, name, body)
-        return 200, objects[kind, name]
+        if request.verb == "patch":
+            self._patch(kind, name, body)
+        return 200, self.cluster.objects[kind, name]
+
+    def _create(self, kind, body):
+        require(body["kind"] == kind, f"a {kind} is no {body['kind']}")
+        check(body)
+        if (kind, body["metadata"]["name"]) in self.cluster.objects:
+            return _status(409, "it already exists")
+        return 201, self.cluster.add(body)
+
+    def _patch(self, kind, name, change):
+        merged = _merge(self.cluster.objects[kind, name], change)
+        check({key: value for key, value in merged.items() if key != "status"})
+        self.cluster.objects[kind, name] = merged
 
     def _selected(self, kind, query):
         labels = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
@@ -146,9 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(text) if text else None
         try:
             answer = server.answer(request, path["name"], query, body, self.headers.get("Content-Type"))
-        except Refused as refused:
-            server.breaches.append(f"{request}: {refused}")
-            answer = _status(422, str(refused))
+        except Exception as error:
+            server.breaches.append(f"{request}: {error!r}")
+            answer = _status(422, str(error))
         return self._send(*answer, cut=fault == "cut")
 
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
