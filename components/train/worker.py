@@ -93,6 +93,7 @@ def work(options: argparse.Namespace) -> None:
     if in_pod and chief:
         # Nobody else could: a launcher need not see the volume.  It is safe here, since Kubernetes starts no second
         # worker 0 before the first has ended, and the others load a checkpoint only once this one has joined them.
+        options.training_dir.mkdir(parents=True, exist_ok=True)
         checkpoint.repair(options.training_dir / checkpoint.FOLDER)
 
     import keras
