@@ -154,11 +154,8 @@ class Api:
         return bytes(response.data)
 
 
-def connect(namespace: str) -> Api:
-    """The API of the cluster that this pod is in, or else that of the kubeconfig's current context.
-
-    Args:
-        namespace: of all objects; "" for the pod's or the context's own.
+def connect() -> Api:
+    """The API of the cluster and namespace that this pod is in, or else of the kubeconfig's current context.
 
     Raises:
         UserError: there is neither.
@@ -167,17 +164,17 @@ def connect(namespace: str) -> Api:
     try:
         if os.environ.get("KUBERNETES_SERVICE_HOST"):
             kubernetes.config.load_incluster_config(client_configuration=configuration)
-            own = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+            namespace = _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
         else:
             kubernetes.config.load_kube_config(client_configuration=configuration)
-            own = kubernetes.config.list_kube_config_contexts()[1]["context"].get("namespace", "default")
+            namespace = kubernetes.config.list_kube_config_contexts()[1]["context"].get("namespace", "default")
     except (kubernetes.config.ConfigException, OSError) as error:
         raise UserError(
             f"no Kubernetes cluster to train on: {error}",
             remedy="set KUBECONFIG, or in a pod use a service account whose token is mounted",
         ) from error
     configuration.retries = False  # we have our own, which say what they wait for
-    return Api(kubernetes.client.ApiClient(configuration), namespace or own)
+    return Api(kubernetes.client.ApiClient(configuration), namespace)
 
 
 def _refusal(method: str, path: str, error: kubernetes.client.ApiException) -> UserError:

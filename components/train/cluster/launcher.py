@@ -53,7 +53,7 @@ def run_workers(
     """
     settings.require_mounted("the training folder", training)
     objects = build(settings, training, arguments, workers, restarts)
-    api = api or connect(settings.namespace)
+    api = api or connect()
     reached = checkpoint.newest_step(training / checkpoint.FOLDER)
     while failure := _run_job(api, objects, pause):
         step = checkpoint.newest_step(training / checkpoint.FOLDER)

@@ -21,7 +21,6 @@ class JobSettings(Section):
 
     claim: str = ""  # PersistentVolumeClaim with examples and checkpoints, which all workers can write
     mount: str = "/data"  # where it is mounted, in the workers as in the launcher
-    namespace: str = ""  # the launcher's own, or that of the kubeconfig's context
     image: str = TRAIN
     cpus: int = 2  # cores a worker
     memory: str = "4Gi"  # a worker

@@ -73,12 +73,11 @@ def test_without_a_cluster_the_error_says_what_to_set(monkeypatch, tmp_path):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     with pytest.raises(UserError) as caught:
-        connect("")
+        connect()
     assert "KUBECONFIG" in caught.value.remedy
 
 
-@pytest.mark.parametrize(("given", "expected"), [("", "research"), ("other", "other")])
-def test_a_kubeconfig_names_server_and_namespace(monkeypatch, tmp_path, given, expected):
+def test_a_kubeconfig_names_server_and_namespace(monkeypatch, tmp_path):
     context = {"cluster": "one", "user": "one", "namespace": "research"}
     config = {
         "apiVersion": "v1", "kind": "Config", "current-context": "one",
@@ -88,7 +87,7 @@ def test_a_kubeconfig_names_server_and_namespace(monkeypatch, tmp_path, given, e
     (tmp_path / "config").write_text(json.dumps(config))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
-    assert connect(given).namespace == expected
+    assert connect().namespace == "research"
 
 
 def test_the_fake_refuses_what_the_schemas_do_not_know():
