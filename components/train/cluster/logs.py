@@ -58,4 +58,4 @@ def _moment(stamp: str) -> tuple[datetime.datetime, str] | None:
     except ValueError:
         return None
     fraction = re.search(r"(?<=\.)[0-9]+", stamp)
-    return moment.replace(microsecond=0), (fraction.group() if fraction else "").ljust(9, "0")
+    return moment.replace(microsecond=0), fraction.group() if fraction else ""

@@ -114,7 +114,8 @@ class Server:
         found = self.cluster.objects[kind, name]
         if body.get("preconditions", {}).get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             return _status(409, "the uid is another")
-        if kind == "Job" and body.get("propagationPolicy") == "Foreground":
+        if kind == "Job":
+            require(body["propagationPolicy"] == "Foreground", "or the next Job's pods would start beside this one's")
             found["metadata"]["deletionTimestamp"] = self.cluster.stamp()
         else:
             self.cluster.remove(kind, name)

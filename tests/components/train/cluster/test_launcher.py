@@ -172,6 +172,27 @@ def test_a_quota_that_is_free_in_time_does_no_harm(world):
     world.run()
 
 
+def test_a_refusal_of_long_ago_is_no_obstacle(world):
+    world.cluster.lives = {0: [Life(ticks=300)], 1: [Life(ticks=300)]}
+    world.cluster.quota = "exceeded quota"
+
+    def free(paused):
+        if paused > 20:
+            world.cluster.quota = ""
+        if world.cluster.of("Pod"):
+            world.cluster.of("Job")[0]["status"]["active"] = 1  # as between a fall and the next start
+
+    world.between = free
+    world.run()
+
+
+def test_workers_that_only_stopped_because_the_job_failed_are_not_to_blame(world):
+    stopped = Life.failing(PreemptedError("training was told to stop"))
+    world.cluster.lives = {0: [Life(2, code=1), stopped, Life(ticks=1000)]}
+    world.between = lambda paused: world.cluster.fail("MaxFailedIndexesExceeded") if paused == 60 else None
+    assert "worker 0 left with exit code 1" in world.failure(InternalError, workers=1).message
+
+
 def test_a_missing_right_is_named_with_the_remedy(world):
     world.server.fault = lambda request: (403, "jobs.batch is forbidden: User cannot create")
     failure = world.failure(UserError)

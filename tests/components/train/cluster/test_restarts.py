@@ -128,6 +128,30 @@ def test_an_adopted_jobs_log_is_not_shown_again_from_the_start(world, capsys):
     assert "line 50" not in lines
 
 
+def test_of_an_adopted_job_earlier_chiefs_are_not_heard_again(world, capsys):
+    world.cluster.lives = {0: [Life(2, code=1, lines=["of the first"]), Life(50, lines=["of the second"])]}
+    kill_at(world, 40, done=False)
+    with pytest.raises(Killed):
+        world.run()
+    capsys.readouterr()
+    world.killed, world.server.fault = False, lambda request: None
+    world.run()
+    said = capsys.readouterr().err
+    assert "of the second" in said
+    assert "of the first" not in said
+
+
+def test_a_job_that_another_has_put_in_the_place_of_ours_is_not_deleted(world):
+    def replace(request):
+        if request.verb == "delete":
+            (job,) = world.cluster.of("Job")
+            job["metadata"]["uid"] = "another"
+
+    world.server.fault = replace
+    world.run()
+    assert "Job" in world.left
+
+
 def test_what_an_earlier_job_of_the_name_has_left_is_replaced(world):
     world.run()
     _, name = world.cluster.created[0]
@@ -153,11 +177,12 @@ def test_a_job_on_its_way_out_is_waited_for(world):
 
 
 def test_a_launcher_that_cannot_reach_the_server_leaves_the_job_to_the_next_one(world):
-    world.cluster.lives = {0: [Life(ticks=1000)] * 2}
-    world.server.fault = lambda request: "lost" if len(world.server.requests) > 12 else None
+    world.cluster.lives = {0: [Life(ticks=1000)]}
+    patience = 15  # attempts, after which the server answers again
+    world.server.fault = lambda request: "lost" if 12 < len(world.server.requests) <= 12 + patience else None
     world.failure(InternalError)
-    world.server.fault = lambda request: None
     assert "Job" in world.left
+    assert len(world.server.requests) == 12 + patience
 
 
 def test_a_job_that_is_deleted_while_it_is_made_is_a_stop(world):
