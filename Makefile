@@ -38,7 +38,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD 
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
-.PHONY: images image-gpu test-docker
+.PHONY: images image-gpu test-docker test-cluster
 images: ## build the images of all steps (BASE_IMAGE may be set)
 	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) .
 	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) .
@@ -51,6 +51,9 @@ image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
 
 test-docker: setup ## build the images and test them: needs a Docker engine, no image registry
 	$(BIN)/python -m pytest --durations=15 -m docker
+
+test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
+	$(BIN)/python -m pytest --durations=15 -m cluster
 
 ##@ While working
 .PHONY: test check fmt compile bench constraints clean

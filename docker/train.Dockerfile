@@ -28,6 +28,7 @@ COPY hopline /opt/hopline/hopline
 COPY components/__init__.py components/__main__.py /opt/hopline/components/
 COPY components/train /opt/hopline/components/train
 COPY components/evaluate /opt/hopline/components/evaluate
+COPY k8s/base/training-job.yaml /opt/hopline/k8s/base/
 RUN python3 -m compileall -q /opt/hopline
 
 FROM ${BASE_IMAGE}

@@ -123,9 +123,17 @@ def write_failure(path: Path, step: str, error: HoplineError) -> None:
 def read_failure(path: Path) -> HoplineError | None:
     """The error that a step left at `path`, if it left one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return parse_failure(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def parse_failure(text: str) -> HoplineError | None:
+    """The error that the text of a `failure.json` tells; None if it does not, as of a process killed while it wrote."""
+    try:
+        content = json.loads(text)
         return _BY_NAME.get(content["error"], _BY_CODE[content["code"]])(content["message"], remedy=content["remedy"])
-    except (OSError, ValueError, KeyError, TypeError):  # also of a process killed while it wrote
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.launcher import run_workers
+from components.train.launch import add_arguments, launch
 from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
@@ -24,10 +24,7 @@ _TRAINING = "training"
 def arguments() -> argparse.ArgumentParser:
     """The step's command line."""
     parser = program.parser("train", "Trains a memory network on examples and exports the best weights.")
-    parser.add_argument("--examples", type=Path, required=True, help="folder of examples (preprocess)")
-    parser.add_argument("--model-config", required=True, help="[model] as JSON; missing keys take their defaults")
-    parser.add_argument("--train-config", required=True, help="[train] as JSON; missing keys take their defaults")
-    parser.add_argument("--launcher", choices=["local"], default="local", help="where the workers run")
+    add_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="folder to make, with the model")
     return parser
 
@@ -47,9 +44,7 @@ def train(options: argparse.Namespace) -> None:
 
     def build(scratch: Path, result: Path) -> None:
         training = scratch / _TRAINING
-        worker_arguments = ["--examples", str(options.examples.absolute())]
-        worker_arguments += ["--model-config", model_config.to_json(), "--train-config", config.to_json()]
-        run_workers(worker_arguments, config.workers, training, config.restarts)
+        launch(options, model_config, config, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         storage.write_json(result / "config.json", {**sections, **facts})

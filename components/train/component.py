@@ -12,11 +12,12 @@ def train(
     model_config: str,
     train_config: str,
     launcher: str,
+    job: str,
     work_dir: str,
     model: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains a model on the examples, with the workers that `launcher` starts."""
+    """Trains a model on the examples, with the workers that `launcher` starts; `job` is their place in a cluster."""
     from hopline.process import run_step
 
-    arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher}
+    arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher, "job": job}
     run_step("components.train", {"examples": examples.path, **arguments, "output": model.path}, work_dir)

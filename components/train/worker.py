@@ -3,6 +3,9 @@
     {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}
 
 Worker 0 is the chief: it alone writes.  A single worker needs no TF_CONFIG.
+
+In a pod of an Indexed Job TF_CONFIG is made here, from HOPLINE_CLUSTER ("host:port,host:port", worker by worker) and
+from JOB_COMPLETION_INDEX, the only thing in which the Job's pods differ.
 """
 
 import argparse
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components.train import checkpoint
 from hopline import program
 from hopline.artifacts import read_manifest
 from hopline.config import ModelConfig, TrainConfig
@@ -23,6 +27,8 @@ from hopline.errors import UserError
 from hopline.process import PARENT_VARIABLE
 from hopline.schema import EXAMPLES
 
+CLUSTER_VARIABLE = "HOPLINE_CLUSTER"
+_INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -55,12 +61,40 @@ def worker_index() -> int:
         ) from error
 
 
+def set_cluster_config() -> bool:
+    """Sets TF_CONFIG in a pod of an Indexed Job; whether this is one.
+
+    Raises:
+        UserError: the pod has no index.
+    """
+    hosts = os.environ.get(CLUSTER_VARIABLE, "")
+    if not hosts:
+        return False
+    workers, index = hosts.split(","), os.environ.get(_INDEX_VARIABLE, "")
+    if not index.isdecimal() or int(index) >= len(workers):
+        raise UserError(
+            f'{_INDEX_VARIABLE} is "{index}", but must be the index of one of the {len(workers)} workers',
+            remedy="run the worker in an Indexed Job with as many completions",
+        )
+    if len(workers) > 1:
+        place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": int(index)}}
+        os.environ["TF_CONFIG"] = json.dumps(place)
+    return True
+
+
 def work(options: argparse.Namespace) -> None:
     """Joins the group and trains."""
+    in_pod = set_cluster_config()
     chief = worker_index() == 0
     model_config = ModelConfig.from_json(options.model_config)
     config = TrainConfig.from_json(options.train_config)
     manifest = read_manifest(options.examples, EXAMPLES)
+
+    if in_pod and chief:
+        # Nobody else could: a launcher need not see the volume.  It is safe here, since Kubernetes starts no second
+        # worker 0 before the first has ended, and the others load a checkpoint only once this one has joined them.
+        options.training_dir.mkdir(parents=True, exist_ok=True)
+        checkpoint.repair(options.training_dir / checkpoint.FOLDER)
 
     import keras
     import tensorflow as tf

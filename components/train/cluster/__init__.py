@@ -1,0 +1,1 @@
+"""Training on a Kubernetes cluster: an Indexed Job, watched to its end."""

@@ -1,0 +1,129 @@
+"""A real cluster: `make test-cluster` with KUBECONFIG, on a cluster of one node that has the image."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from hopline import images
+from hopline.process import child_environment
+from tests.components.train.conftest import MODEL, TRAIN
+from tests.support import synthetic_documents, write_examples
+
+OVERLAY = Path(__file__).resolve().parents[2] / "k8s" / "overlays" / "kind"
+WINDOW = "hopline-test"  # the pod through which tests see the volume
+STEPS = 120
+WAIT_SECONDS = 120
+DIGEST = """
+import hashlib, sys
+from pathlib import Path
+from components.train import checkpoint
+newest = checkpoint.load_newest(Path(sys.argv[1]) / checkpoint.FOLDER)
+arrays = b"".join(array.tobytes() for _, array in sorted(newest.best.items()))
+print(newest.state.step, hashlib.sha256(arrays).hexdigest())
+"""
+
+
+class Cluster:
+    """The cluster, with a volume that holds examples."""
+
+    def __init__(self, kubeconfig, examples, folder):
+        self.environment = child_environment({"KUBECONFIG": str(kubeconfig)})
+        self.examples, self.folder = examples, folder
+
+    def kubectl(self, *arguments, **options):
+        command = ["kubectl", *arguments]
+        return subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, **options).stdout
+
+    def launch(self, training):
+        """A launcher of two workers, as a person starts it."""
+        config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": STEPS}
+        command = [
+            sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
+            "--job", json.dumps({"claim": "hopline", "cpus": 1, "memory": "2Gi"}), "--examples", self.examples,
+            "--training-dir", training, "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
+            "--work-dir", str(self.folder / Path(training).name),
+        ]  # fmt: skip
+        return subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+
+    def weights(self, training):
+        """The newest checkpoint's step, and a digest of its best weights."""
+        return self.kubectl("exec", WINDOW, "--", "python3", "-c", DIGEST, training).decode().split()
+
+    def pods(self):
+        """The names of the workers' pods."""
+        selector = "app.kubernetes.io/component=training"
+        return self.kubectl("get", "pods", "--selector", selector, "--output", "name").decode().split()
+
+    def left(self):
+        """What is left of a launcher's objects when the cluster has had time to remove them."""
+        selector = "app.kubernetes.io/managed-by=hopline-launcher"
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            kinds = "jobs,services,networkpolicies,pods"
+            found = self.kubectl("get", kinds, "--selector", selector, "--output", "name").decode().split()
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
+
+
+def window():
+    """A pod that sleeps, with the volume, and nothing that the namespace forbids."""
+    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "window", "image": images.TRAIN, "command": ["sleep", "infinity"], "securityContext": context,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }  # fmt: skip
+    spec = {
+        "containers": [container], "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsNonRoot": True, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "hopline"}}],
+    }  # fmt: skip
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": WINDOW}, "spec": spec})
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    assert os.environ.get("KUBECONFIG"), "set KUBECONFIG to the cluster to test on"
+    assert shutil.which("kubectl"), "install kubectl"
+    folder = tmp_path_factory.mktemp("cluster")
+    kubeconfig = folder / "kubeconfig"
+    shown = subprocess.check_output(["kubectl", "config", "view", "--minify", "--flatten", "--raw"])
+    kubeconfig.touch(mode=0o600)
+    kubeconfig.write_bytes(shown)
+    write_examples(
+        folder / "examples", {"train": synthetic_documents(1, 12, 250), "valid": synthetic_documents(2, 3, 150)}
+    )
+    place = f"/data/{folder.parent.name}-{os.getpid()}"
+    found = Cluster(kubeconfig, f"{place}/examples", folder)
+    found.kubectl("config", "set-context", "--current", "--namespace=hopline")
+    found.kubectl("apply", "--kustomize", str(OVERLAY))
+    found.kubectl("apply", "--filename", "-", input=window().encode())
+    found.kubectl("wait", "--for=condition=Ready", "--timeout=300s", f"pod/{WINDOW}")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(folder / "examples", arcname=".")
+    unpack = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall(sys.argv[1])"
+    command = ["exec", "--stdin", WINDOW, "--", "python3", "-c", unpack, found.examples]
+    found.kubectl(*command, input=packed.getvalue())
+    yield found
+    remove = "import shutil, sys; shutil.rmtree(sys.argv[1])"
+    found.kubectl("exec", WINDOW, "--", "python3", "-c", remove, place)
+    found.kubectl("delete", "pod", WINDOW)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cluster):
+    """The folder of a run of two workers that nobody disturbs."""
+    training = cluster.examples.replace("examples", "undisturbed")
+    process = cluster.launch(training)
+    _, said = process.communicate(timeout=900)
+    assert process.returncode == 0, said
+    return training

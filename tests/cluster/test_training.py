@@ -1,0 +1,47 @@
+"""Two workers on a real cluster."""
+
+import signal
+
+import pytest
+
+from tests.cluster.conftest import STEPS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def until(process, word):
+    """Reads what the launcher says, up to the first line with `word`."""
+    while word not in (line := process.stderr.readline()):
+        assert line, f"the launcher ended without {word!r}"
+
+
+def test_two_workers_train_to_the_end_and_leave_nothing(cluster, undisturbed):
+    assert cluster.weights(undisturbed)[0] == str(STEPS)
+    assert cluster.left() == []
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_run_whose_worker_is_deleted_resumes_and_ends_with_the_same_weights(cluster, undisturbed, worker):
+    training = undisturbed.replace("undisturbed", f"deleted-{worker}")
+    process = cluster.launch(training)
+    until(process, "targets/s")  # the chief's progress
+    (victim,) = [pod for pod in cluster.pods() if f"-{worker}-" in pod.removeprefix("pod/hopline-train-")]
+    cluster.kubectl("delete", victim, "--wait=false")
+    _, said = process.communicate(timeout=900)
+    assert process.returncode == 0, said
+    assert cluster.weights(training) == cluster.weights(undisturbed)
+    assert cluster.left() == []
+
+
+def test_a_launcher_that_is_told_to_stop_leaves_nothing_but_its_checkpoints(cluster, undisturbed):
+    training = undisturbed.replace("undisturbed", "stopped")
+    process = cluster.launch(training)
+    until(process, "targets/s")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert cluster.left() == []
+    again = cluster.launch(training)
+    _, said = again.communicate(timeout=900)
+    assert again.returncode == 0, said
+    assert cluster.weights(training) == cluster.weights(undisturbed)
