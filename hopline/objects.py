@@ -46,8 +46,8 @@ class Entry:
     sha256: str = ""
 
 
-class ConflictError(Exception):
-    """The object is not of the version that the operation required."""
+class ConflictError(InternalError):
+    """The object is not of the version that the operation required: another writer was there."""
 
 
 class UnavailableError(Exception):

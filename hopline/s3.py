@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
+import boto3.session
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as core
@@ -38,7 +38,7 @@ class AmazonBucket:
             retries={"mode": "standard", "total_max_attempts": 3},
         )
         try:
-            self._client = boto3.client("s3", config=config)
+            self._client = boto3.session.Session().client("s3", config=config)
         except (core.BotoCoreError, ValueError) as error:  # a profile that does not exist, an endpoint without scheme
             raise UserError(
                 f"s3://{name} cannot be used: {error}", remedy="mend the AWS_ variables or the profile"
@@ -103,13 +103,15 @@ class AmazonBucket:
                 f"s3://{self._name} cannot be used: {error}",
                 remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is",
             )
-        if isinstance(error, core.HTTPClientError | core.IncompleteReadError):
+        if isinstance(error, core.ConnectionError | core.HTTPClientError | core.IncompleteReadError):
             return UnavailableError(str(error))
         return error
 
     def _refusal(self, error: core.ClientError) -> Exception:
         """What an answer with an error code means."""
         status, message = _status(error), error.response["Error"].get("Message", str(error))
+        if error.response["Error"].get("Code") == "NoSuchUpload":  # the server forgot the parts it had
+            return UnavailableError(message)
         if status == 412 or error.response["Error"].get("Code") == "NoSuchKey":  # a version was asked for; it is gone
             return ConflictError(message)
         if status == 404:
