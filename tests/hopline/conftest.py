@@ -1,9 +1,11 @@
 """Places of all kinds to keep things in: a folder, and a bucket of each kind of object store."""
 
 import uuid
+from pathlib import Path
 
 import pytest
 
+from tests.registries import make_model
 from tests.servers import AmazonServer, GoogleServer, Server
 
 SERVERS = {server.scheme: server for server in (GoogleServer, AmazonServer)}
@@ -54,3 +56,16 @@ def mortal(request, tmp_path, monkeypatch):
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Makes a model once for each name and returns its folder."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / "models" / name
+        if not folder.exists():
+            make_model(folder, name)
+        return folder
+
+    return make
