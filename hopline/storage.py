@@ -134,7 +134,7 @@ def writable_folder(path: Path, name: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may be removing what killed ones left
     except OSError as error:
         raise UserError(
             f"{name} {path} cannot be written: {error.strerror}", remedy=f"choose another folder for {name}"
