@@ -1,5 +1,6 @@
 """Places of all kinds to keep things in: a folder, and a bucket of each kind of object store."""
 
+import threading
 import uuid
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def mortal(request, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     server.start()
     yield server
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):  # a failed test may leave one that starts the server again
+            thread.join()
     server.kill()
 
 
