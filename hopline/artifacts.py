@@ -126,15 +126,23 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
     Raises:
         UserError: there is none, it is of another kind, or a newer hopline wrote it.
     """
-    path = directory / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        manifest = Manifest(**content)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{directory} is not a hopline artifact: {path.name} is missing or damaged ({error})",
-            remedy="run the step that makes it again",
-        ) from error
+        text = (directory / MANIFEST).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _no_artifact(directory, error) from error
+    return parse_manifest(text, directory, kind)
+
+
+def parse_manifest(text: str, directory: Path | str, kind: str) -> Manifest:
+    """The manifest that `text` is, of a directory (a path or a URI) that must be of `kind`.
+
+    Raises:
+        UserError: it is damaged, of another kind, or a newer hopline wrote it.
+    """
+    try:
+        manifest = Manifest(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise _no_artifact(directory, error) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise UserError(
             f"{directory} has schema version {manifest.schema_version}; this hopline reads {SCHEMA_VERSION}",
@@ -143,6 +151,13 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
     if manifest.kind != kind:
         raise UserError(f"{directory} holds {manifest.kind}, but {kind} is needed", remedy=f"pass a folder of {kind}")
     return manifest
+
+
+def _no_artifact(directory: Path | str, error: Exception) -> UserError:
+    return UserError(
+        f"{directory} is not a hopline artifact: {MANIFEST} is missing or damaged ({error})",
+        remedy="run the step that makes it again",
+    )
 
 
 def verify(directory: Path, kind: str) -> Manifest:

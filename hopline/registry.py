@@ -2,28 +2,32 @@
 
     <registry>/
       champion.json      the champion: the last promotion or rollback (`Champion`)
-      history/<n>.json   every promotion and rollback, from 1; never changed once the pointer has reached it
-      versions/<n>/      the model directory that promotion n brought
+      history/<n>.json   every promotion and rollback, from 1; create-only
+      versions/<v>/      the model directory that a promotion brought
 
-A promotion takes the next number n and writes, in this order: 1. the version, whole; 2. the history entry;
-3. the pointer, by one rename.  Killed before 3 it never happened: the old champion stands, nobody reads what
-lies beyond the pointer, and the next promotion takes the same number and replaces it.  All writers hold one
-lock, and a promotion names the champion it was decided against, so of several exactly one wins.
+It lies in a local folder or in an object store (`hopline.shelves`).  A promotion writes, in this order: 1. the
+version, whole; 2. the pointer, over the one it was decided against and no other, so of several promotions exactly one
+wins; 3. the history entry, which is the pointer's text.  Killed before 2 it never happened: the old champion stands,
+and nobody reads what it left.  Killed before 3 it stands, and the next writer or `verify` adds the entry.
+
+In a folder the version has its entry's number, and replaces what a killed promotion left there.  In an object store
+promotions may run at once, each with a number of its own: the loser removes its version, and one that was killed
+leaves it to its retry, or else a gap.
 """
 
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hopline import artifacts, storage
+from hopline import artifacts
 from hopline.errors import StaleBlessingError, UserError
+from hopline.objects import ConflictError
+from hopline.shelves import HISTORY, MODEL, VERSIONS, Record, open_shelf
 
 POINTER = "champion.json"
-_MODEL = "model"  # the kind of a version's manifest
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,11 @@ class Champion:
 
 
 class Registry:
-    """The registry in the folder `path`, which the first promotion makes."""
+    """The registry at `path`, a folder or a gs:// or s3:// URI, which the first promotion makes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
+        self._shelf = open_shelf(path)
 
     def champion(self) -> Champion | None:
         """The champion that stands now, or None before the first promotion.
@@ -65,12 +70,19 @@ class Registry:
         Raises:
             UserError: the pointer is damaged.
         """
-        path = self.path / POINTER
-        return _read(path, f"copy the last entry of {self.path / 'history'} over it") if path.exists() else None
+        return self._pointer()[0]
 
-    def folder(self, version: int) -> Path:
-        """Where the model directory of `version` is."""
-        return self.path / "versions" / str(version)
+    def location(self, version: int) -> str:
+        """The path or URI of the model directory of `version`."""
+        return self._shelf.locate(f"{VERSIONS}/{version}")
+
+    def fetch(self, version: int, folder: Path) -> Path:
+        """A local model directory of `version`: its own, or, from an object store, a copy made in `folder`.
+
+        Raises:
+            UserError: there is no such version in the object store.
+        """
+        return self._shelf.fetch(version, folder)
 
     def history(self) -> list[Champion]:
         """Every promotion and rollback up to the champion's, oldest first; a missing entry is left out.
@@ -79,8 +91,7 @@ class Registry:
             UserError: the pointer or an entry is damaged.
         """
         champion = self.champion()
-        entries = [self._entry(number) for number in range(1, champion.history + 1)] if champion else []
-        return [_read(path, "restore it, or remove it") for path in entries if path.exists()]
+        return self._history(champion) if champion else []
 
     def promote(self, model: Path, *, evaluation: str, perplexity: float, split: str, compared_with: str) -> Champion:
         """Makes the model directory `model` champion.
@@ -98,34 +109,37 @@ class Registry:
             StaleBlessingError: another model has become champion since.
             UserError: the registry or the model is damaged, or the blessing was used and the model replaced.
         """
-        manifest = artifacts.read_manifest(model, _MODEL)
-        with self._locked():
-            champion = self.champion()
-            standing = champion.model_id if champion else ""
-            if champion and standing == manifest.id:
+        manifest = artifacts.read_manifest(model, MODEL)
+        with self._shelf.writing():
+            champion, pointer = self._pointer_with_history()
+            if champion and champion.model_id == manifest.id:
                 return champion
-            if standing != compared_with:
-                raise StaleBlessingError(
-                    f"the decision was made against {_called(compared_with)}, but {_called(standing)} is champion now",
-                    remedy="evaluate again, against the champion that stands now",
-                )
-            self._refuse_spent_blessing(evaluation)
-            number = self._next(champion)
-            storage.place(model, self.folder(number))
-            artifacts.verify(self.folder(number), _MODEL)
-            return self._commit(
-                Champion(
-                    version=number,
-                    model_id=manifest.id,
-                    fingerprint=str(manifest.facts["fingerprint"]),
-                    evaluation=evaluation,
-                    perplexity=float(perplexity),
-                    split=split,
-                    promoted=_now(),
-                    history=number,
-                    previous=champion.version if champion else None,
-                )
+            _refuse_stale(compared_with, champion)
+            _refuse_spent_blessing(evaluation, self._history(champion) if champion else [])
+            number = champion.history + 1 if champion else 1
+            version = self._shelf.keep(model, number, owner=f"{evaluation} {manifest.id}")
+            challenger = Champion(
+                version=version,
+                model_id=manifest.id,
+                fingerprint=str(manifest.facts["fingerprint"]),
+                evaluation=evaluation,
+                perplexity=float(perplexity),
+                split=split,
+                promoted=_now(),
+                history=number,
+                previous=champion.version if champion else None,
             )
+            try:
+                return self._commit(challenger, pointer)
+            except ConflictError:
+                rival = self.champion()
+                if rival and rival.version == version:  # the same promotion, run twice at once
+                    return rival
+                self._shelf.discard(version)
+                if rival and rival.model_id == manifest.id:
+                    return rival
+                _refuse_stale(compared_with, rival)
+                raise  # the champion was replaced, and rolled back to
 
     def rollback(self) -> Champion:
         """Makes the champion's predecessor champion again, as a new entry of the history.
@@ -133,18 +147,31 @@ class Registry:
         A second rollback goes on to the predecessor's own predecessor, never back to what was left.
 
         Raises:
+            StaleBlessingError: another model became champion at this moment.
             UserError: there is no predecessor, or its entry or its files are damaged.
         """
-        with self._locked():
-            champion = self.champion()
+        with self._shelf.writing():
+            champion, pointer = self._pointer_with_history()
             if champion is None or champion.previous is None:
                 raise UserError(
                     f"{self.path} holds no version before the champion's to roll back to",
                     remedy="promote a better model instead",
                 )
-            artifacts.verify(self.folder(champion.previous), _MODEL)
-            predecessor = _read(self._entry(champion.previous), "restore it, or promote a better model instead")
-            return self._commit(dataclasses.replace(predecessor, promoted=_now(), history=self._next(champion)))
+            self._shelf.check(champion.previous)
+            entries = [entry for entry in self._history(champion) if entry.version == champion.previous]
+            if not entries:
+                raise UserError(
+                    f"the history in {self.path} has no entry of version {champion.previous}",
+                    remedy="restore it, or promote a better model instead",
+                )
+            returning = dataclasses.replace(entries[-1], promoted=_now(), history=champion.history + 1)
+            try:
+                return self._commit(returning, pointer)
+            except ConflictError as error:
+                raise StaleBlessingError(
+                    f"version {champion.version} was replaced as champion before the rollback from it was done",
+                    remedy="look at the champion that stands now, and roll back again if that is wanted",
+                ) from error
 
     def verify(self) -> Champion | None:
         """Checks every file of the champion's version, and writes its history entry anew if that is missing.
@@ -156,83 +183,103 @@ class Registry:
         if champion is None:
             return None
         try:
-            manifest = artifacts.verify(self.folder(champion.version), _MODEL)
+            manifest = self._shelf.check(champion.version)
         except UserError as error:
             raise UserError(
                 f"the champion, version {champion.version}, is damaged: {error.message}",
-                remedy=f"restore {self.folder(champion.version)} from a copy, or roll back to the version before it",
+                remedy=f"restore {self.location(champion.version)} from a copy, or roll back to the version before it",
             ) from error
         if manifest.id != champion.model_id:
             raise UserError(
-                f"{self.path / POINTER} names model {champion.model_id}, but version {champion.version} holds "
+                f"{self._shelf.locate(POINTER)} names model {champion.model_id}, but version {champion.version} holds "
                 f"{manifest.id}",
-                remedy=f"copy the last entry of {self.path / 'history'} over {POINTER}, or roll back",
+                remedy=f"copy the last entry of {self._shelf.locate(HISTORY)} over {POINTER}, or roll back",
             )
-        entry = self._entry(champion.history)
-        if not entry.exists():
-            with self._locked():
-                storage.write_json(entry, dataclasses.asdict(champion))
+        if self._shelf.read(_entry(champion.history)) is None:
+            with self._shelf.writing():
+                self._enter(champion)
         return champion
 
-    def _entry(self, number: int) -> Path:
-        return self.path / "history" / f"{number}.json"
+    def _pointer(self) -> tuple[Champion | None, Record | None]:
+        record = self._shelf.read(POINTER)
+        remedy = f"copy the last entry of {self._shelf.locate(HISTORY)} over it"
+        return (_parse(record, self._shelf.locate(POINTER), remedy), record) if record else (None, None)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Holds the writers' lock, with the folders made and what killed writers left under temporary names gone."""
-        storage.writable_folder(self.path, "the registry")
-        with storage.locked(self.path / ".lock"):
-            for folder in (self.path, self.path / "history", self.path / "versions"):
-                folder.mkdir(exist_ok=True)
-                storage.remove_partial(folder)
-            yield
-
-    def _next(self, champion: Champion | None) -> int:
-        """The number after the champion's entry: free, or held by the left-overs of one killed promotion.
+    def _pointer_with_history(self) -> tuple[Champion | None, Record | None]:
+        """The pointer, for a writer: its entry is in the history, and nothing beyond it is.
 
         Raises:
-            UserError: the history goes on beyond that, so the pointer was lost or an old one put back, and the next
-                promotion would overwrite a version that was champion.
+            UserError: the history goes on beyond it, so the pointer was lost or an old one put back.
         """
-        number = champion.history + 1 if champion else 1
-        newest = max((int(path.stem) for path in (self.path / "history").glob("*.json")), default=0)
-        if newest > number:
+        newest = max(self._shelf.numbers(), default=0)  # first, for another writer may move the pointer on
+        champion, record = self._pointer()
+        reached = champion.history if champion else 0
+        if newest > reached:
             raise UserError(
-                f"{self.path / POINTER} is missing or old: the history goes on to {newest}, but the pointer's entry "
-                f"is {number - 1}",
-                remedy=f"copy {self._entry(newest)} over it",
+                f"{self._shelf.locate(POINTER)} is missing or old: the history goes on to {newest}, but the pointer's "
+                f"entry is {reached}",
+                remedy=f"copy {self._shelf.locate(_entry(newest))} over it",
             )
-        return number
+        if champion and newest < reached:
+            self._enter(champion)
+        return champion, record
 
-    def _refuse_spent_blessing(self, evaluation: str) -> None:
-        """A blessing serves once: a repeated promotion must not undo the rollback that followed it."""
-        for entry in self.history():
-            if entry.evaluation == evaluation:
-                raise UserError(
-                    f"evaluation {evaluation} blessed version {entry.version}, which was champion and was replaced",
-                    remedy="train a new model, or evaluate this one anew under another [evaluate] section",
-                )
+    def _history(self, champion: Champion) -> list[Champion]:
+        names = [_entry(number) for number in range(1, champion.history)]
+        found = zip(names, self._shelf.read_all(names), strict=True)
+        remedy = "restore it, or remove it"
+        older = [_parse(record, self._shelf.locate(name), remedy) for name, record in found if record]
+        return [*older, champion]
 
-    def _commit(self, champion: Champion) -> Champion:
-        storage.write_json(self._entry(champion.history), dataclasses.asdict(champion))
-        storage.write_json(self.path / POINTER, dataclasses.asdict(champion))
+    def _commit(self, champion: Champion, pointer: Record | None) -> Champion:
+        """Moves the pointer from `pointer`, as it was read, to `champion`; raises ConflictError if it has moved."""
+        self._shelf.write(POINTER, dataclasses.asdict(champion), over=pointer)
+        self._enter(champion)
         return champion
 
+    def _enter(self, champion: Champion) -> None:
+        """Adds the champion to the history, unless another writer has."""
+        with contextlib.suppress(ConflictError):
+            self._shelf.write(_entry(champion.history), dataclasses.asdict(champion), over=None)
 
-def _read(path: Path, remedy: str) -> Champion:
-    """The record in `path`.
+
+def _entry(number: int) -> str:
+    return f"{HISTORY}/{number}.json"
+
+
+def _refuse_spent_blessing(evaluation: str, history: list[Champion]) -> None:
+    """A blessing serves once: a repeated promotion must not undo the rollback that followed it."""
+    for entry in history:
+        if entry.evaluation == evaluation:
+            raise UserError(
+                f"evaluation {evaluation} blessed version {entry.version}, which was champion and was replaced",
+                remedy="train a new model, or evaluate this one anew under another [evaluate] section",
+            )
+
+
+def _refuse_stale(compared_with: str, champion: Champion | None) -> None:
+    standing = champion.model_id if champion else ""
+    if standing != compared_with:
+        raise StaleBlessingError(
+            f"the decision was made against {_called(compared_with)}, but {_called(standing)} is champion now",
+            remedy="evaluate again, against the champion that stands now",
+        )
+
+
+def _parse(record: Record, place: str, remedy: str) -> Champion:
+    """What the record says.
 
     Raises:
-        UserError: it is missing, not JSON, or not of this form.
+        UserError: it is not JSON, or not of this form.
     """
     try:
-        champion = Champion(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}", remedy=remedy) from error
+        champion = Champion(**json.loads(record.content))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{place} is damaged: {error}", remedy=remedy) from error
     for field in dataclasses.fields(Champion):
         value = getattr(champion, field.name)
         if not isinstance(value, field.type):  # type: ignore[arg-type]
-            raise UserError(f"{path} is damaged: {field.name} is {value!r}", remedy=remedy)
+            raise UserError(f"{place} is damaged: {field.name} is {value!r}", remedy=remedy)
     return champion
 
 

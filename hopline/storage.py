@@ -1,7 +1,7 @@
-"""Files and folders, written whole or not at all.
+"""Local files and folders, written whole or not at all.
 
-Local paths now; gs:// and s3:// come behind the same few functions.  Nothing else of hopline renames, links, locks
-or flushes.
+Nothing else of hopline renames, links, locks or flushes.  What lies in an object store is copied from and to local
+folders by `hopline.remote`.
 """
 
 import contextlib
@@ -29,17 +29,27 @@ def whole(target: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        _sync_tree(temporary)
-        remove_tree(target)
-        temporary.rename(target)
-        _sync(target.parent)
+        settle(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def settle(source: Path, target: Path) -> None:
+    """Flushes the directory `source` to disk and renames it to `target`, whose old content is removed."""
+    _sync_tree(source)
+    remove_tree(target)
+    source.rename(target)
+    _sync(target.parent)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes readable JSON to `path`, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """`value` as readable JSON; NaN and infinities are refused."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -124,7 +134,7 @@ def writable_folder(path: Path, name: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may be removing what killed ones left
     except OSError as error:
         raise UserError(
             f"{name} {path} cannot be written: {error.strerror}", remedy=f"choose another folder for {name}"

@@ -30,7 +30,7 @@ def print_result(run: Run, output: Path, console: Console) -> None:
         rows += [("skipped", f"nothing was trained: {run.resolution.get('reason', '')}")]
     registry = Registry(output / REGISTRY)
     champion = registry.champion()
-    rows += [("registry", _shown(registry.folder(champion.version)) if champion else "no champion yet")]
+    rows += [("registry", _shown(Path(registry.location(champion.version))) if champion else "no champion yet")]
     _print_rows(rows, console)
 
 

@@ -84,7 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     def build(scratch: Path, result: Path) -> None:
         from components.evaluate.measure import Artifact, measure
 
-        folder = registry.folder(champion.version) if champion else None
+        folder = registry.fetch(champion.version, scratch / "champion") if champion else None
         opponent = Artifact(folder, artifacts.read_manifest(folder, _MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)

@@ -42,9 +42,9 @@ class Cluster:
         command = ["kubectl", *arguments]
         return subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, **options).stdout
 
-    def launch(self, training):
+    def launch(self, training, steps=STEPS):
         """A launcher of two workers, as a person starts it."""
-        config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": STEPS}
+        config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": steps}
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
             "--job", json.dumps({"claim": "hopline", "cpus": 1, "memory": "2Gi"}), "--examples", self.examples,
@@ -61,6 +61,12 @@ class Cluster:
         """The names of the workers' pods."""
         selector = "app.kubernetes.io/component=training"
         return self.kubectl("get", "pods", "--selector", selector, "--output", "name").decode().split()
+
+    def reaches(self, host):
+        """Whether a pod that is not of the Job gets through to the worker's TensorFlow server."""
+        connect = "import socket, sys; socket.create_connection((sys.argv[1], 2222), timeout=5)"
+        command = ["kubectl", "exec", WINDOW, "--", "python3", "-c", connect, host]
+        return subprocess.run(command, check=False, env=self.environment, capture_output=True).returncode == 0
 
     def left(self):
         """What is left of a launcher's objects when the cluster has had time to remove them."""

@@ -1,6 +1,7 @@
 """Two workers on a real cluster."""
 
 import signal
+import time
 
 import pytest
 
@@ -30,6 +31,21 @@ def test_a_run_whose_worker_is_deleted_resumes_and_ends_with_the_same_weights(cl
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     assert cluster.weights(training) == cluster.weights(undisturbed)
+    assert cluster.left() == []
+
+
+def test_no_other_pod_reaches_a_worker(cluster, undisturbed):
+    process = cluster.launch(undisturbed.replace("undisturbed", "guarded"), steps=100_000)
+    until(process, "targets/s")
+    job = cluster.pods()[0].removeprefix("pod/").rsplit("-", 2)[0]
+    assert not cluster.reaches(f"{job}-0.{job}")
+    cluster.kubectl("delete", "networkpolicy", job)
+    deadline = time.monotonic() + 60
+    while not cluster.reaches(f"{job}-0.{job}"):  # it was the policy that kept others out
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
     assert cluster.left() == []
 
 

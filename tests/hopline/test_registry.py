@@ -6,50 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from hopline import artifacts, storage
+from hopline import artifacts, remote, storage
 from hopline.errors import StaleBlessingError, UserError
 from hopline.registry import Registry
+from tests.registries import model_id, overwrite, promote, versions
 
 fork = multiprocessing.get_context("fork")
 
 
-def make_model(folder: Path, weights: str) -> artifacts.Manifest:
-    (folder / "saved_model").mkdir(parents=True)
-    (folder / "saved_model" / "weights").write_text(weights)
-    return artifacts.seal(folder, "model", parents={}, config={}, facts={"fingerprint": f"corpus of {weights}"})
+@pytest.fixture(params=["local", "gs", "s3"])
+def registry(request, tmp_path, bucket):
+    """An empty registry in each kind of place."""
+    return Registry(tmp_path / "registry" if request.param == "local" else f"{bucket(request.param)}/registry")
 
 
 @pytest.fixture
-def registry(tmp_path):
+def local_registry(tmp_path):
+    """An empty registry in a folder, for tests that look into the folder or kill what writes there."""
     return Registry(tmp_path / "registry")
-
-
-@pytest.fixture
-def model(tmp_path):
-    """Makes a model once for each name and returns its folder."""
-
-    def make(name: str) -> Path:
-        folder = tmp_path / "models" / name
-        if not folder.exists():
-            make_model(folder, name)
-        return folder
-
-    return make
-
-
-def model_id(folder: Path) -> str:
-    return artifacts.read_manifest(folder, "model").id
-
-
-def promote(registry, folder, evaluation=""):
-    champion = registry.champion()
-    return registry.promote(
-        folder,
-        evaluation=evaluation or f"evaluation of {folder.name}",
-        perplexity=100.0,
-        split="valid",
-        compared_with=champion.model_id if champion else "",
-    )
 
 
 def test_an_empty_registry_has_no_champion_and_no_history(registry):
@@ -67,16 +41,22 @@ def test_the_first_promotion_makes_version_one(registry, model):
     assert champion.promoted.endswith("+00:00")
 
 
-def test_a_version_is_the_whole_model_directory(registry, model):
+def test_a_version_is_the_whole_model_directory(registry, model, tmp_path):
     champion = promote(registry, model("a"))
-    assert artifacts.verify(registry.folder(champion.version), "model").id == champion.model_id
+    folder = registry.fetch(champion.version, tmp_path / "fetched")
+    assert artifacts.verify(folder, "model").id == champion.model_id
+
+
+def test_a_version_in_a_folder_is_not_copied_to_be_used(local_registry, model, tmp_path):
+    promote(local_registry, model("a"))
+    assert str(local_registry.fetch(1, tmp_path / "unused")) == local_registry.location(1)
 
 
 def test_a_second_promotion_names_its_predecessor_and_both_stay_in_the_history(registry, model):
     first, second = promote(registry, model("a")), promote(registry, model("b"))
     assert (second.version, second.previous) == (2, 1)
     assert registry.history() == [first, second]
-    assert registry.folder(1).is_dir()
+    assert versions(registry) == {"1", "2"}
 
 
 def test_promoting_the_champion_again_changes_nothing(registry, model):
@@ -104,7 +84,7 @@ def test_a_decision_against_another_champion_is_stale(registry, model, compared_
     with pytest.raises(StaleBlessingError, match="is champion now"):
         registry.promote(model("b"), evaluation="e", perplexity=1.0, split="valid", compared_with=compared_with)
     assert registry.champion() == champion
-    assert not registry.folder(2).exists()
+    assert versions(registry) == {"1"}
 
 
 def test_a_damaged_model_does_not_become_champion(registry, model):
@@ -125,6 +105,7 @@ def _promote_when_told(path, folder, start, wins):
 
 
 @pytest.mark.multiprocess
+@pytest.mark.parametrize("registry", ["local"], indirect=True)
 def test_of_concurrent_promotions_exactly_one_wins(registry, model):
     count = 8
     start, wins = fork.Barrier(count), fork.Queue()
@@ -162,8 +143,7 @@ KILLS = [
     ("place", 1, False),  # before anything
     ("_sync_tree", 1, False),  # half-way through the version's folder
     ("place", 1, True),  # after the version
-    ("write_json", 1, True),  # after the history entry
-    ("write_json", 2, False),  # before the pointer
+    ("write_json", 1, False),  # before the pointer
 ]
 
 
@@ -171,33 +151,38 @@ KILLS = [
 @pytest.mark.parametrize("kill", KILLS)
 @pytest.mark.parametrize("earlier", [[], ["a"]], ids=["first promotion", "second promotion"])
 def test_killed_before_the_pointer_moves_the_old_champion_stands_and_the_next_promotion_succeeds(
-    registry, model, earlier, kill
+    local_registry, model, earlier, kill
 ):
     for name in earlier:
-        promote(registry, model(name))
-    champion, history = registry.champion(), registry.history()
-    process = fork.Process(target=_promote_and_die, args=(registry.path, model("killed"), *kill))
+        promote(local_registry, model(name))
+    champion, history = local_registry.champion(), local_registry.history()
+    process = fork.Process(target=_promote_and_die, args=(local_registry.path, model("killed"), *kill))
     process.start()
     process.join()
     assert process.exitcode == 9
-    assert registry.champion() == champion
-    assert registry.history() == history
+    assert local_registry.champion() == champion
+    assert local_registry.history() == history
 
-    winner = promote(registry, model("next"))
-    assert registry.verify() == winner
+    winner = promote(local_registry, model("next"))
+    assert local_registry.verify() == winner
     assert winner.version == len(earlier) + 1
-    assert registry.history() == [*history, winner]
-    assert not [path for path in registry.path.rglob("*") if path.name.endswith(".partial")]
+    assert local_registry.history() == [*history, winner]
+    assert not [path for path in local_registry.path.rglob("*") if path.name.endswith(".partial")]
 
 
 @pytest.mark.multiprocess
-def test_killed_after_the_pointer_moved_the_promotion_stands(registry, model):
-    process = fork.Process(target=_promote_and_die, args=(registry.path, model("a"), "write_json", 2, True))
+def test_killed_after_the_pointer_moved_the_promotion_stands_and_the_next_one_completes_the_history(
+    local_registry, model
+):
+    process = fork.Process(target=_promote_and_die, args=(local_registry.path, model("a"), "write_json", 1, True))
     process.start()
     process.join()
     assert process.exitcode == 9
-    assert registry.verify().model_id == model_id(model("a"))
-    assert promote(registry, model("a")) == registry.champion()
+    champion = local_registry.champion()
+    assert champion.model_id == model_id(model("a"))
+    second = promote(local_registry, model("b"))
+    assert local_registry.history() == [champion, second]
+    assert (local_registry.path / "history" / "1.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -205,7 +190,7 @@ def test_killed_after_the_pointer_moved_the_promotion_stands(registry, model):
 )
 def test_a_damaged_pointer_is_an_error_with_a_remedy(registry, model, content):
     promote(registry, model("a"))
-    (registry.path / "champion.json").write_text(content)
+    overwrite(registry, "champion.json", content.encode())
     with pytest.raises(UserError, match=r"champion\.json is damaged") as caught:
         registry.champion()
     assert "history" in caught.value.remedy
@@ -214,47 +199,49 @@ def test_a_damaged_pointer_is_an_error_with_a_remedy(registry, model, content):
 def test_a_pointer_with_a_value_of_the_wrong_type_is_an_error(registry, model):
     champion = promote(registry, model("a"))
     content = {**dataclasses.asdict(champion), "version": "1"}
-    (registry.path / "champion.json").write_text(json.dumps(content))
+    overwrite(registry, "champion.json", json.dumps(content).encode())
     with pytest.raises(UserError, match="version is '1'"):
         registry.champion()
 
 
-def test_the_remedy_for_a_damaged_pointer_works(registry, model):
-    promote(registry, model("a"))
-    champion = promote(registry, model("b"))
-    (registry.path / "champion.json").write_text("")
-    (registry.path / "champion.json").write_bytes((registry.path / "history" / "2.json").read_bytes())
-    assert registry.verify() == champion
+def test_the_remedy_for_a_damaged_pointer_works(local_registry, model):
+    promote(local_registry, model("a"))
+    champion = promote(local_registry, model("b"))
+    (local_registry.path / "champion.json").write_text("")
+    (local_registry.path / "champion.json").write_bytes((local_registry.path / "history" / "2.json").read_bytes())
+    assert local_registry.verify() == champion
 
 
-def test_a_lost_pointer_does_not_let_a_promotion_overwrite_the_versions(registry, model):
+def test_a_lost_pointer_does_not_let_a_promotion_overwrite_the_versions(registry, model, tmp_path):
     promote(registry, model("a"))
     promote(registry, model("b"))
-    (registry.path / "champion.json").unlink()
+    overwrite(registry, "champion.json", None)
     with pytest.raises(UserError, match="the history goes on to 2"):
         promote(registry, model("c"))
-    assert artifacts.verify(registry.folder(1), "model").id == model_id(model("a"))
+    assert artifacts.verify(registry.fetch(1, tmp_path / "fetched"), "model").id == model_id(model("a"))
 
 
 def test_verify_restores_a_missing_history_entry(registry, model):
     champion = promote(registry, model("a"))
-    (registry.path / "history" / "1.json").unlink()
+    overwrite(registry, "history/1.json", None)
     assert registry.verify() == champion
-    assert registry.history() == [champion]
+    second = promote(registry, model("b"))
+    assert registry.history() == [champion, second]
 
 
 def test_verify_refuses_a_damaged_version(registry, model):
     promote(registry, model("a"))
-    weights = registry.folder(1) / "saved_model" / "weights"
-    weights.unlink()
-    weights.write_text("torn")
+    overwrite(registry, "versions/1/saved_model/weights", b"torn")
     with pytest.raises(UserError, match="the champion, version 1, is damaged"):
         registry.verify()
 
 
 def test_verify_refuses_a_version_that_holds_another_model(registry, model):
     promote(registry, model("a"))
-    storage.place(model("b"), registry.folder(1))
+    if isinstance(registry.path, Path):
+        storage.place(model("b"), registry.path / "versions" / "1")
+    else:
+        remote.send_tree(model("b"), registry.location(1), "test")
     with pytest.raises(UserError, match="names model"):
         registry.verify()
 

@@ -110,6 +110,17 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path):
         storage.writable_folder(tmp_path / "file" / "out", "--output")
 
 
+def test_a_folder_that_another_process_tidies_meanwhile_can_be_written(tmp_path, monkeypatch):
+    touch = Path.touch
+
+    def touch_and_tidy(path: Path) -> None:
+        touch(path)
+        storage.remove_partial(path.parent)
+
+    monkeypatch.setattr(Path, "touch", touch_and_tidy)
+    assert storage.writable_folder(tmp_path / "out", "--output") == tmp_path / "out"
+
+
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / ".a.1234.partial" / "inner").mkdir(parents=True)
     (tmp_path / ".b.1234.partial").touch()
