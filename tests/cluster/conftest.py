@@ -37,6 +37,7 @@ class Cluster:
     def __init__(self, kubeconfig, examples, folder):
         self.environment = child_environment({"KUBECONFIG": str(kubeconfig)})
         self.examples, self.folder = examples, folder
+        self.launchers = []
 
     def kubectl(self, *arguments, **options):
         command = ["kubectl", *arguments]
@@ -51,7 +52,15 @@ class Cluster:
             "--training-dir", training, "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
             "--work-dir", str(self.folder / Path(training).name),
         ]  # fmt: skip
-        return subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+        self.launchers.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True))
+        return self.launchers[-1]
+
+    def sweep(self):
+        """Ends what a failed test has left: its launcher, then the Jobs."""
+        for process in self.launchers:
+            process.kill()
+            process.wait()
+        self.kubectl("delete", "jobs", "--selector", "app.kubernetes.io/managed-by=hopline-launcher")
 
     def weights(self, training):
         """The newest checkpoint's step, and a digest of its best weights."""
@@ -111,6 +120,7 @@ def cluster(tmp_path_factory):
     found = Cluster(kubeconfig, f"{place}/examples", folder)
     found.kubectl("config", "set-context", "--current", "--namespace=hopline")
     found.kubectl("apply", "--kustomize", str(OVERLAY))
+    found.sweep()
     found.kubectl("apply", "--filename", "-", input=window().encode())
     found.kubectl("wait", "--for=condition=Ready", "--timeout=300s", f"pod/{WINDOW}")
     packed = io.BytesIO()
@@ -120,6 +130,7 @@ def cluster(tmp_path_factory):
     command = ["exec", "--stdin", WINDOW, "--", "python3", "-c", unpack, found.examples]
     found.kubectl(*command, input=packed.getvalue())
     yield found
+    found.sweep()
     remove = "import shutil, sys; shutil.rmtree(sys.argv[1])"
     found.kubectl("exec", WINDOW, "--", "python3", "-c", remove, place)
     found.kubectl("delete", "pod", WINDOW)
