@@ -18,8 +18,8 @@ from kfp import local
 from kfp.local import docker_task_handler, subprocess_task_handler
 
 from hopline.config import Config
-from hopline.errors import ExitCode
-from hopline.process import child_environment, follow_parent
+from hopline.errors import ExitCode, HoplineError
+from hopline.process import FAILURE_FILE, child_environment, follow_parent, write_failure
 from pipelines.containers import StepContainers, docker_runner
 from pipelines.pipeline import parameters, training_pipeline
 from pipelines.run import CACHE, REGISTRY, RUNNERS
@@ -68,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = Config.load(options.config)
         run_local(config, output=options.output, root=options.root, runner=options.runner)
+    except HoplineError as error:  # before or between the steps, which report their own in the same way
+        write_failure(options.output / CACHE / FAILURE_FILE, "run", error)
+        return error.code
     except (RuntimeError, DockerException) as error:
         print(error, file=sys.stderr)
         return ExitCode.INTERNAL

@@ -1,9 +1,14 @@
 """What `hopline run --runner docker` does before it has an engine; with one: tests/docker."""
 
+import subprocess
+import sys
+
 import pytest
 
 from hopline.errors import UserError
+from hopline.process import FAILURE_FILE, read_failure
 from pipelines.containers import corpus_source
+from pipelines.run import CACHE
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,18 @@ def test_nothing_is_mounted_for_what_is_not_a_file_here(pattern):
 def test_a_corpus_is_never_mounted_over_what_a_container_needs(pattern):
     with pytest.raises(UserError, match="a folder of their own there"):
         corpus_source(pattern)
+
+
+def test_a_driver_that_refuses_the_corpus_leaves_word_of_why(tmp_path):
+    (tmp_path / "config.toml").write_text('[corpus]\ntrain = "/tmp/*.txt"\n')
+    command = [sys.executable, "-m", "pipelines.driver", "--config", tmp_path / "config.toml", "--output", tmp_path]
+    done = subprocess.run(
+        [*command, "--root", tmp_path / "kfp", "--runner", "docker"], capture_output=True, check=False
+    )
+    failure = read_failure(tmp_path / CACHE / FAILURE_FILE)
+    assert isinstance(failure, UserError)
+    assert done.returncode == 2
+    assert "a folder of their own there" in failure.message
 
 
 def test_without_an_engine_it_says_so_and_leaves_nothing_behind(hopline):
