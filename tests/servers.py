@@ -46,6 +46,11 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        """Kills the server and gives its port back."""
+        self.kill()
+        self._holder.close()
+
     def bucket(self, name: str) -> str:
         """Makes a bucket while the server runs, with its environment set, and returns the bucket's URI."""
         raise NotImplementedError

@@ -25,7 +25,7 @@ def running(tmp_path_factory):
 
     yield server
     for started in servers.values():
-        started.kill()
+        started.close()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def mortal(request, tmp_path, monkeypatch):
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):  # a failed test may leave one that starts the server again
             thread.join()
-    server.kill()
+    server.close()
 
 
 @pytest.fixture
