@@ -1,0 +1,63 @@
+"""`hopline run`: the whole pipeline on this machine."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from hopline.config import Config
+from hopline.errors import ExitCode
+from pipelines.commands.parsing import OUTPUT, Commands, add_config, command
+
+_TEXT = """\
+Runs the whole pipeline on this machine: resolve, preprocess, train, evaluate, promote.  Stopped or killed at any
+moment, the same command continues where it was; results for unchanged configuration and text are found in the cache.
+
+examples:
+  hopline run --config configs/tiny.toml
+  hopline run --config configs/tiny.toml --workers 2 --set train.epochs=3 --set corpus.train='my-texts/*.txt'
+  hopline run --config configs/tiny.toml --runner docker
+
+written under --output:
+  runs/<id>/   one folder per run, named by its time: config.toml, log.txt, examples/, model/, evaluation/
+  registry/    every promoted model and the champion among them
+  cache/       results and checkpoints by what they were made from; `hopline clean` removes it
+
+"""
+
+
+def add(commands: Commands) -> None:
+    """Declares the command."""
+    parser = command(commands, "run", _run, "run the whole pipeline on this machine", _TEXT)
+    add_config(parser, required=True)
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="training processes; the same as --set train.workers=N"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="DIR", help="folder for everything (%(default)s)"
+    )
+    parser.add_argument(
+        "--runner",
+        choices=("subprocess", "docker"),
+        default="subprocess",
+        help="what a step is: a process of this machine, or a container of its image, see `make images` (%(default)s)",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from pipelines.closing import print_failure, print_result
+    from pipelines.run import LOG, run_pipeline
+
+    overrides = [*options.overrides]
+    if options.workers is not None:
+        overrides.append(f"train.workers={options.workers}")
+    config = Config.load(options.config, overrides)
+    config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
+    console = Console(highlight=False)
+    run = run_pipeline(config, options.output, console, options.runner)
+    if run.failure is None:
+        print_result(run, options.output.absolute(), console)
+        return ExitCode.DONE
+    print_failure(run.failure, run.folder / LOG, Console(stderr=True, highlight=False))
+    return run.failure.code
