@@ -6,6 +6,7 @@
 
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,13 +18,14 @@ from typing import Protocol, TypeVar
 from hopline import storage
 from hopline.errors import InternalError, UserError
 
-SCHEMES = ("gs://", "s3://")
+SCHEMES = ("gs://", "s3://", "minio://")  # the last: Kubeflow's name for the S3 server that it brings
 ABSENT = ""  # the version of an object that does not exist
 CHUNK_BYTES = 8 * 1024 * 1024  # what one request carries of a larger file
 TIMEOUT_SECONDS = (10, 60)  # to connect, and to wait for the next bytes
 PATIENCE_SECONDS = 120.0  # how long one request is tried again before the store counts as away
 THREADS = 8  # requests at once
 _LONGEST_PAUSE_SECONDS = 10.0
+_LINE_SECONDS = 5.0
 _COPIES = 3  # of a file that arrives damaged
 
 T = TypeVar("T")
@@ -86,9 +88,9 @@ class Bucket(Protocol):
 
 
 class Store:
-    """The objects below the URI `uri`: gs://bucket/prefix or s3://bucket/prefix.  Threads may share it.
+    """The objects below the URI `uri`: gs://bucket/prefix, or s3:// or minio://.  Threads may share it.
 
-    Every method tries again, with growing pauses, while the store is away.
+    Every method tries again, with growing pauses, while the store is away, and says so every few seconds.
 
     Raises, in every method:
         UserError: the bucket does not exist, or the credentials are missing or refused.
@@ -106,6 +108,7 @@ class Store:
         self._prefix = f"{prefix}/" if prefix else ""
         self._bucket = _open_bucket(scheme, bucket)
         self._stopped = threading.Event()
+        self._said_at = time.monotonic()
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """All objects whose names, below the store's own prefix, begin with `prefix`; sorted."""
@@ -254,9 +257,16 @@ class Store:
                         f"{self.uri} did not answer for {PATIENCE_SECONDS:.0f} s: {fault}",
                         remedy="see whether the store can be reached, then run again",
                     ) from error
+                self._say(f"{self.uri} does not answer, trying again: {fault}")
             jitter = random.uniform(0.5, 1.0)  # noqa: S311  (so that many do not come back at the same moment)
             self._stopped.wait(pause * jitter)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _say(self, text: str) -> None:
+        """Prints `text`, unless something was printed a moment ago."""
+        if time.monotonic() - self._said_at >= _LINE_SECONDS:
+            self._said_at = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
 
 
 def _open_bucket(scheme: str, name: str) -> Bucket:

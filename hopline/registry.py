@@ -58,7 +58,7 @@ class Champion:
 
 
 class Registry:
-    """The registry at `path`, a folder or a gs:// or s3:// URI, which the first promotion makes."""
+    """The registry at `path`, a folder or the URI of an object store, which the first promotion makes."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
@@ -76,13 +76,15 @@ class Registry:
         """The path or URI of the model directory of `version`."""
         return self._shelf.locate(f"{VERSIONS}/{version}")
 
-    def fetch(self, version: int, folder: Path) -> Path:
+    def fetch(self, version: int, folder: Path, step: str = "registry") -> Path:
         """A local model directory of `version`: its own, or, from an object store, a copy made in `folder`.
+
+        `step` is the one whose progress is shown.
 
         Raises:
             UserError: there is no such version in the object store.
         """
-        return self._shelf.fetch(version, folder)
+        return self._shelf.fetch(version, folder, step)
 
     def history(self) -> list[Champion]:
         """Every promotion and rollback up to the champion's, oldest first; a missing entry is left out.

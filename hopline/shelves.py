@@ -59,7 +59,7 @@ class Shelf(Protocol):
     def check(self, version: int) -> Manifest:
         """The version's manifest, when all of its files are as that says; raises UserError if they are not."""
 
-    def fetch(self, version: int, folder: Path) -> Path:
+    def fetch(self, version: int, folder: Path, step: str) -> Path:
         """A local folder that holds the version: `folder`, if the version is not local already."""
 
 
@@ -108,7 +108,7 @@ class LocalShelf:
     def check(self, version: int) -> Manifest:
         return artifacts.verify(self._version(version), MODEL)
 
-    def fetch(self, version: int, folder: Path) -> Path:
+    def fetch(self, version: int, folder: Path, step: str) -> Path:
         return self._version(version)
 
     def _version(self, number: int) -> Path:
@@ -166,8 +166,8 @@ class RemoteShelf:
         uri = self._version(version)
         return artifacts.parse_manifest(remote.check_tree(uri).decode(), uri, MODEL)
 
-    def fetch(self, version: int, folder: Path) -> Path:
-        remote.fetch_tree(self._version(version), folder, "registry")
+    def fetch(self, version: int, folder: Path, step: str) -> Path:
+        remote.fetch_tree(self._version(version), folder, step)
         return folder
 
     def _version(self, number: int) -> str:
@@ -175,8 +175,13 @@ class RemoteShelf:
 
 
 def open_shelf(place: str | Path) -> Shelf:
-    """The shelf at a local path or a gs:// or s3:// URI."""
-    return RemoteShelf(str(place)) if remote.is_remote(place) else LocalShelf(Path(place))
+    """The shelf at a local path or the URI of an object store.
+
+    Raises:
+        UserError: `place` is text that is neither.
+    """
+    found = remote.parse_place(place) if isinstance(place, str) else place
+    return LocalShelf(found) if isinstance(found, Path) else RemoteShelf(found)
 
 
 def _record(found: tuple[bytes, str] | None) -> Record | None:

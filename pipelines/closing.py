@@ -5,32 +5,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from hopline.artifacts import read_manifest
 from hopline.errors import ExitCode, HoplineError
 from hopline.registry import Registry
-from pipelines.run import REGISTRY, Run
+from pipelines.output import Output
+from pipelines.run import Run
 
 _TAIL_LINES = 30
 _MODELS = (("challenger", "challenger_perplexity"), ("champion", "champion_perplexity"))
 
 
-def print_result(run: Run, output: Path, console: Console) -> None:
+def print_result(run: Run, output: Output, console: Console) -> None:
     """Prints perplexities, the decision with its reasons, and where things lie."""
     rows: list[tuple[str, str]] = []
-    if (run.folder / "evaluation").exists():
-        facts = read_manifest(run.folder / "evaluation", "evaluation").facts
+    if facts := run.evaluation:
         rows += [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
         verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
         rows += [("decision", verb), *(("", reason) for reason in facts["reasons"])]
-        model = run.folder / "model"
-        rows += [("model", _shown(model)), ("curve", _shown(model / "curve.png"))]
-        rows += [("attention", _shown(model / "attention.png"))]
-        rows += [("report", _shown(run.folder / "evaluation" / "report.html"))]
+        model = _shown(f"{run.place}/model")
+        rows += [("model", model), ("curve", f"{model}/curve.png"), ("attention", f"{model}/attention.png")]
+        rows += [("report", _shown(f"{run.place}/evaluation/report.html"))]
     else:
         rows += [("skipped", f"nothing was trained: {run.resolution.get('reason', '')}")]
-    registry = Registry(output / REGISTRY)
+    registry = Registry(output.registry)
     champion = registry.champion()
-    rows += [("registry", _shown(Path(registry.location(champion.version))) if champion else "no champion yet")]
+    rows += [("registry", _shown(registry.location(champion.version)) if champion else "no champion yet")]
     _print_rows(rows, console)
 
 
@@ -39,7 +37,7 @@ def print_failure(error: HoplineError, log: Path, console: Console) -> None:
     if error.code == ExitCode.INTERNAL:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
         console.print(Text.from_ansi("\n".join(["the log ends:", *tail]), style="dim"), soft_wrap=True)
-    _print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(log))], console)
+    _print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(str(log)))], console)
 
 
 def _print_rows(rows: list[tuple[str, str]], console: Console) -> None:
@@ -50,6 +48,6 @@ def _print_rows(rows: list[tuple[str, str]], console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _shown(path: Path) -> str:
-    """The path from the current folder if it is below, else whole."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+def _shown(place: str) -> str:
+    """A path from the current folder if it is below; any other, and a URI, whole."""
+    return place.removeprefix(f"{Path.cwd()}/")

@@ -21,16 +21,18 @@ from hopline.config import Config
 from hopline.errors import ExitCode, HoplineError
 from hopline.process import FAILURE_FILE, child_environment, follow_parent, write_failure
 from pipelines.containers import StepContainers, docker_runner
+from pipelines.output import CACHE
 from pipelines.pipeline import parameters, training_pipeline
-from pipelines.run import CACHE, REGISTRY, RUNNERS
+from pipelines.run import RUNNERS
 
 
-def run_local(config: Config, *, output: Path, root: Path, runner: str) -> None:
+def run_local(config: Config, *, output: Path, registry: str, root: Path, runner: str) -> None:
     """Runs the pipeline with kfp.local; every step is a process, or a container, on this machine.
 
     Args:
         config: the configuration; corpus patterns are absolute.
-        output: folder of the registry and of the steps' work, where a failed step leaves its `failure.json`.
+        output: folder of the steps' work, where a failed step leaves its `failure.json`.
+        registry: path or URI of the registry.
         root: kfp's folder: `root/hopline-<time>/<step>/<artifact>`.
         runner: one of RUNNERS.
 
@@ -48,8 +50,7 @@ def run_local(config: Config, *, output: Path, root: Path, runner: str) -> None:
         workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
         raise_on_error=True,
     )
-    places = {"registry": str(output / REGISTRY), "work_dir": str(output / CACHE)}
-    training_pipeline(**places, launcher="local", **parameters(config))
+    training_pipeline(registry=registry, work_dir=str(output / CACHE), launcher="local", **parameters(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.ArgumentParser(prog="python -m pipelines.driver", description=__doc__, allow_abbrev=False)
     for name in ("config", "output", "root"):
         arguments.add_argument(f"--{name}", type=Path, required=True)
+    arguments.add_argument("--registry", required=True)
     arguments.add_argument("--runner", choices=RUNNERS, required=True)
     options = arguments.parse_args(argv)
     follow_parent()
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
     try:
         config = Config.load(options.config)
-        run_local(config, output=options.output, root=options.root, runner=options.runner)
+        run_local(config, output=options.output, registry=options.registry, root=options.root, runner=options.runner)
     except HoplineError as error:  # before or between the steps, which report their own in the same way
         write_failure(options.output / CACHE / FAILURE_FILE, "run", error)
         return error.code

@@ -1,9 +1,7 @@
-"""`hopline run`: the whole pipeline on this machine, under one folder.
+"""`hopline run`: the whole pipeline on this machine; `pipelines.output` says what lies where.
 
-    <output>/lock                held by the run; a killed run's lock falls with it
-    <output>/registry/           the champion, all promoted models, the history
-    <output>/cache/              the steps' work folder: a killed run is found again there
-    <output>/runs/<id>/          one run: config.toml, log.txt, and what was made: examples/, model/, evaluation/
+    runs/<id>/      one run: config.toml, log.txt, and what was made: examples/, model/, evaluation/
+    registry/       the champion, all promoted models, the history
 
 The pipeline runs in a child process (`pipelines.driver`) with a session of its own, so that Ctrl-C reaches
 this process alone, which then ends the others in order.  If this process is killed the others leave by
@@ -18,25 +16,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from hopline.artifacts import read_manifest
 from hopline.config import Config
 from hopline.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
-from hopline.process import FAILURE_FILE, child_environment, read_failure
+from hopline.process import FAILURE_FILE, child_environment, read_failure, write_failure
 from hopline.progress import STATUS_VARIABLE
 from hopline.storage import locked, remove_partial, remove_tree, whole, writable_folder, write_text
 from pipelines.display import Display, display
+from pipelines.output import CACHE, LOCK, RUNS, Output
 from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session
 from pipelines.watch import ARTIFACTS, State, Watch
 
-LOCK = "lock"
-REGISTRY = "registry"
-CACHE = "cache"
-RUNS = "runs"
 LOG = "log.txt"
 CONFIG = "config.toml"
 KEPT = ("preprocess", "train", "evaluate")  # the steps whose artifacts a run's folder keeps
@@ -50,27 +47,40 @@ class Run:
     """A run that has ended.
 
     Attributes:
-        folder: of the run: the log, and all artifacts that were made.
+        place: path or URI of what it left: the log, and all artifacts that were made.
         resolution: content of resolution.json; empty if the run did not come so far.
+        evaluation: facts of the evaluation's manifest; empty if there is none.
         failure: why it failed; None if it succeeded.
     """
 
-    folder: Path
+    place: str
     resolution: dict[str, str]
-    failure: HoplineError | None
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    failure: HoplineError | None = None
 
 
-def run_pipeline(config: Config, output: Path, console: Console, runner: str = "subprocess") -> Run:
-    """Runs the pipeline under `output` and shows it on `console`; `runner` is one of RUNNERS.
+def run_pipeline(config: Config, output: Output, console: Console, runner: str = "subprocess") -> Run:
+    """Runs the pipeline and shows it on `console`; `runner` is one of RUNNERS.
 
     Raises:
         UserError: `output` cannot be written or is in use, or Docker is asked for and not ready.
+        HoplineError: this run, or a former one, is finished and could not be brought to its place.
     """
-    output = writable_folder(output, "--output").absolute()
-    with exclusive(output), stop_requests() as stop:
-        runs = writable_folder(output / RUNS, "the folder of runs")
-        remove_partial(runs)
-        folder = runs / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    output.prepare(console)
+    with exclusive(output):
+        output.deliver()
+        run = _run(config, output, console, runner)
+        if run.failure is None:
+            output.deliver()
+        return run
+
+
+def _run(config: Config, output: Output, console: Console, runner: str) -> Run:
+    """Runs the pipeline in a new folder of its own."""
+    runs = writable_folder(output.folder / RUNS, "the folder of runs")
+    remove_partial(runs)
+    folder = runs / datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    with stop_requests() as stop:
         with whole(folder) as partial:
             write_text(partial / CONFIG, config_toml(config))
             with display(console) as screen:
@@ -81,40 +91,46 @@ def run_pipeline(config: Config, output: Path, console: Console, runner: str = "
                         break
                     screen.note(f"{failure.message}: once more, against the champion that stands now")
             resolution = _keep(watch, partial)
-        return Run(folder, resolution, failure)
+            if failure:
+                write_failure(partial / FAILURE_FILE, "run", failure)
+        evaluation = folder / ARTIFACTS["evaluate"]
+        facts = read_manifest(evaluation, "evaluation").facts if evaluation.exists() else {}
+        place = str(folder) if failure else output.run_place(folder.name)
+        return Run(place, resolution, facts, failure)
 
 
 @contextlib.contextmanager
-def exclusive(output: Path) -> Iterator[None]:
-    """Holds the folder `output` against other runs.
+def exclusive(output: Output) -> Iterator[None]:
+    """Holds the output's folder against other runs.
 
     Raises:
         UserError: another process holds it; the message says which.
     """
-    lock = output / LOCK
+    lock = output.folder / LOCK
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(lock, wait=False))
         except BlockingIOError as error:
             holder = lock.read_text(encoding="utf-8").strip()
             raise UserError(
-                f"{output} is in use by another hopline, process {holder or 'unknown'}",
+                f"{output.folder} is in use by another hopline, process {holder or 'unknown'}",
                 remedy="wait for its end, or choose another --output",
             ) from error
         yield
 
 
-def clean(output: Path) -> int:
-    """Removes the cache of the folder `output` and returns the bytes that it freed.
+def clean(output: Output) -> int:
+    """Removes the cache of the output and returns the bytes that it freed.
 
     Raises:
-        UserError: `output` is not a folder that `hopline run` has made, or a run is using it.
+        UserError: its folder is not one that `hopline run` has made, or a run is using it.
     """
-    if not (output / LOCK).is_file() or not (output / RUNS).is_dir():
-        raise UserError(f"{output} is not an output folder of hopline", remedy="name the --output of earlier runs")
+    folder = output.folder
+    if not (folder / LOCK).is_file() or not (folder / RUNS).is_dir():
+        raise UserError(f"{folder} is not an output folder of hopline", remedy="name the --output of earlier runs")
     with exclusive(output):
-        remove_partial(output)  # of a `clean` that was stopped
-        cache = output / CACHE
+        remove_partial(folder)  # of a `clean` that was stopped
+        cache = folder / CACHE
         files = [path.lstat() for path in cache.rglob("*") if not path.is_dir()]
         remove_tree(cache)
         return sum(file.st_size for file in files if file.st_nlink == 1)  # the others live on in runs and registry
@@ -134,14 +150,15 @@ def config_toml(config: Config) -> str:
 
 
 def _attempt(
-    watch: Watch, output: Path, folder: Path, runner: str, screen: Display, stop: StopRequest
+    watch: Watch, output: Output, folder: Path, runner: str, screen: Display, stop: StopRequest
 ) -> HoplineError | None:
     """Runs the driver to its end, in whatever way that comes; returns what went wrong."""
-    failure = output / CACHE / FAILURE_FILE
+    failure = output.folder / CACHE / FAILURE_FILE
     failure.unlink(missing_ok=True)
     watch.status.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pipelines.driver", "--config", str(folder / CONFIG)]
-    command += ["--output", str(output), "--root", str(watch.root), "--runner", runner]
+    command += ["--output", str(output.folder), "--registry", output.registry]
+    command += ["--root", str(watch.root), "--runner", runner]
     with contextlib.ExitStack() as stack:
         if runner == "docker":
             stack.enter_context(_containers(output, folder))
@@ -173,15 +190,15 @@ def _attempt(
 
 
 @contextlib.contextmanager
-def _containers(output: Path, folder: Path) -> Iterator[None]:
+def _containers(output: Output, folder: Path) -> Iterator[None]:
     """Lets the containers of a run exist while the block runs."""
     from pipelines.containers import prepare, remove_containers
 
-    prepare(output, [output / CACHE, output / REGISTRY, folder])
+    prepare(output.folder, [*output.written, folder])
     try:
         yield
     finally:
-        remove_containers(output)
+        remove_containers(output.folder)
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

@@ -33,7 +33,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--examples", type=Path, required=True, help="folder of the examples")
     parser.add_argument("--model", type=Path, required=True, help="folder of the challenger")
     parser.add_argument("--evaluate-config", required=True, help="the [evaluate] section as JSON")
-    parser.add_argument("--registry", type=Path, required=True, help="folder of the registry")
+    parser.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     parser.add_argument("--champion", required=True, help='id of the model that is champion, "" if there is none')
     parser.add_argument("--output", type=Path, required=True, help="folder to write the evaluation to")
     return parser
@@ -84,7 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     def build(scratch: Path, result: Path) -> None:
         from components.evaluate.measure import Artifact, measure
 
-        folder = registry.fetch(champion.version, scratch / "champion") if champion else None
+        folder = registry.fetch(champion.version, scratch / "champion", "evaluate") if champion else None
         opponent = Artifact(folder, artifacts.read_manifest(folder, _MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)

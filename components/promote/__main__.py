@@ -21,7 +21,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = program.parser("promote", "Makes a blessed model champion.")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--evaluation", type=Path, required=True, help="folder of its evaluation")
-    parser.add_argument("--registry", type=Path, required=True, help="folder of the registry")
+    parser.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     parser.add_argument("--output", type=Path, required=True, help="folder to write the record of the promotion to")
     return parser
 

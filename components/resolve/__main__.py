@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
     result = parser(_STEP, __doc__ or "")
     result.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
     result.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
-    result.add_argument("--registry", type=Path, required=True, help="folder of the promoted models")
+    result.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     result.add_argument("--output", type=Path, required=True, help="folder for the resolution")
     return result
 

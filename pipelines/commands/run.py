@@ -16,11 +16,15 @@ examples:
   hopline run --config configs/tiny.toml
   hopline run --config configs/tiny.toml --workers 2 --set train.epochs=3 --set corpus.train='my-texts/*.txt'
   hopline run --config configs/tiny.toml --runner docker
+  hopline run --config configs/tiny.toml --output gs://my-bucket/language-models
 
 written under --output:
   runs/<id>/   one folder per run, named by its time: config.toml, log.txt, examples/, model/, evaluation/
   registry/    every promoted model and the champion among them
   cache/       results and checkpoints by what they were made from; `hopline clean` removes it
+
+With an --output in an object store (gs://, s3://, credentials from the environment) registry and finished runs lie
+there.  Work in progress, and runs that failed, are in a folder of their own in ${XDG_CACHE_HOME:-~/.cache}/hopline.
 
 """
 
@@ -33,7 +37,7 @@ def add(commands: Commands) -> None:
         "--workers", type=int, metavar="N", help="training processes; the same as --set train.workers=N"
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, metavar="DIR", help="folder for everything (%(default)s)"
+        "--output", default=str(OUTPUT), metavar="PLACE", help="folder, gs:// or s3:// URI for everything (%(default)s)"
     )
     parser.add_argument(
         "--runner",
@@ -47,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pipelines.closing import print_failure, print_result
+    from pipelines.output import open_output
     from pipelines.run import LOG, run_pipeline
 
     overrides = [*options.overrides]
@@ -55,9 +60,10 @@ def _run(options: argparse.Namespace) -> int:
     config = Config.load(options.config, overrides)
     config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
     console = Console(highlight=False)
-    run = run_pipeline(config, options.output, console, options.runner)
+    output = open_output(options.output)
+    run = run_pipeline(config, output, console, options.runner)
     if run.failure is None:
-        print_result(run, options.output.absolute(), console)
+        print_result(run, output, console)
         return ExitCode.DONE
-    print_failure(run.failure, run.folder / LOG, Console(stderr=True, highlight=False))
+    print_failure(run.failure, Path(run.place, LOG), Console(stderr=True, highlight=False))
     return run.failure.code

@@ -1,7 +1,6 @@
 """What `hopline run` says at its end."""
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,6 +9,7 @@ from hopline.artifacts import seal
 from hopline.errors import HoplineError, InternalError, UserError
 from hopline.registry import Registry
 from pipelines.closing import print_failure, print_result
+from pipelines.output import Output
 from pipelines.run import LOG, Run
 
 FACTS = {"split": "test", "challenger_perplexity": 111.5, "reasons": ["better by 9 %", "first [bold]champion[/bold]"]}
@@ -25,11 +25,9 @@ def written(console: Console) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def evaluated(output: Path, **facts: object) -> Run:
-    folder = output / "runs" / "a-run-with-a-name-that-is-longer-than-the-console-is-wide"
-    (folder / "evaluation").mkdir(parents=True)
-    seal(folder / "evaluation", "evaluation", parents={}, config={}, facts={**FACTS, **facts})
-    return Run(folder, {"action": "train"}, None)
+def evaluated(output: Output, **facts: object) -> Run:
+    place = output.run_place("a-run-with-a-name-that-is-longer-than-the-console-is-wide")
+    return Run(place, {"action": "train"}, {**FACTS, **facts})
 
 
 def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
@@ -38,30 +36,31 @@ def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
     seal(model, "model", parents={}, config={}, facts={"fingerprint": "f"})
     registry = Registry(tmp_path / "registry")
     registry.promote(model, evaluation="e", perplexity=111.5, split="test", compared_with="")
-    run = evaluated(tmp_path, decision="promote", champion_perplexity=123.25)
-    print_result(run, tmp_path, console)
+    run = evaluated(Output(tmp_path), decision="promote", champion_perplexity=123.25)
+    print_result(run, Output(tmp_path), console)
     assert written(console) == [
         "challenger:  perplexity 111.50 on test",
         "champion:    perplexity 123.25 on test",
         "decision:    promoted",
         "             better by 9 %",
         "             first [bold]champion[/bold]",
-        f"model:       {run.folder}/model",
-        f"curve:       {run.folder}/model/curve.png",
-        f"attention:   {run.folder}/model/attention.png",
-        f"report:      {run.folder}/evaluation/report.html",
+        f"model:       {run.place}/model",
+        f"curve:       {run.place}/model/curve.png",
+        f"attention:   {run.place}/model/attention.png",
+        f"report:      {run.place}/evaluation/report.html",
         f"registry:    {tmp_path}/registry/versions/1",
     ]
 
 
 def test_a_rejection_is_said_plainly(tmp_path, console):
-    print_result(evaluated(tmp_path, decision="reject"), tmp_path, console)
+    output = Output(tmp_path)
+    print_result(evaluated(output, decision="reject"), output, console)
     assert "decision:    rejected: the champion stays as it was" in written(console)
     assert written(console)[-1] == "registry:    no champion yet"
 
 
 def test_a_skipped_run_says_why(tmp_path, console):
-    print_result(Run(tmp_path / "run", {"reason": "The corpus is the same."}, None), tmp_path, console)
+    print_result(Run("run", {"reason": "The corpus is the same."}), Output(tmp_path), console)
     assert written(console)[0] == "skipped:   nothing was trained: The corpus is the same."
 
 

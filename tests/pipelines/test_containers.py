@@ -8,7 +8,7 @@ import pytest
 from hopline.errors import UserError
 from hopline.process import FAILURE_FILE, read_failure
 from pipelines.containers import corpus_source
-from pipelines.run import CACHE
+from pipelines.output import CACHE
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,8 @@ def test_a_corpus_is_never_mounted_over_what_a_container_needs(pattern):
 def test_a_driver_that_refuses_the_corpus_leaves_word_of_why(tmp_path):
     (tmp_path / "config.toml").write_text('[corpus]\ntrain = "/tmp/*.txt"\n')
     command = [sys.executable, "-m", "pipelines.driver", "--config", tmp_path / "config.toml", "--output", tmp_path]
-    done = subprocess.run(
-        [*command, "--root", tmp_path / "kfp", "--runner", "docker"], capture_output=True, check=False
-    )
+    command += ["--registry", tmp_path / "registry", "--root", tmp_path / "kfp", "--runner", "docker"]
+    done = subprocess.run(command, capture_output=True, check=False)
     failure = read_failure(tmp_path / CACHE / FAILURE_FILE)
     assert isinstance(failure, UserError)
     assert done.returncode == 2
