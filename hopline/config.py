@@ -31,7 +31,7 @@ class CorpusConfig(Section):
 
     name = "corpus"
 
-    train: str = EMBEDDED_CORPUS  # a file, a directory, a glob, or the embedded corpus
+    train: str = EMBEDDED_CORPUS  # a file, directory or glob, here or in gs:// or s3://; or the embedded corpus
     valid: str = ""
     test: str = ""
     documents: str = "file"  # a document is a "file", a paragraph ("blank-line") or a "json-line"

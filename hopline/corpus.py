@@ -1,7 +1,8 @@
 """The corpus as files: which there are, what they hold, and to which split a document belongs.
 
 A file is named by its path below the corpus root (the folder given, or the part of a glob before its first
-wildcard), so that neither the fingerprint nor a split depends on where a machine keeps the text.
+wildcard), so that neither the fingerprint nor a split depends on where a machine keeps the text.  Files in an object
+store (`hopline.remote_corpus`) are known from its listing alone until `fetch` brings them here.
 """
 
 import bz2
@@ -14,9 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hopline import remote_corpus
 from hopline.artifacts import canonical_json
 from hopline.config import EMBEDDED_CORPUS, CorpusConfig
 from hopline.errors import UserError
+from hopline.objects import SCHEMES
+from hopline.remote import is_remote
+from hopline.remote_corpus import Origin
 from hopline.schema import SPLITS
 from hopline.section import require
 from hopline.storage import file_digest, whole
@@ -31,14 +36,16 @@ class SourceFile:
     Attributes:
         split: the split whose pattern named the file, or "" where documents are cut by hash.
         name: the path below the corpus root, with forward slashes.
-        path: where the file is on this machine.
+        path: where the file is on this machine, or will be.
         size: bytes on disk.
+        origin: the object that it is a copy of, or None.
     """
 
     split: str
     name: str
     path: Path
     size: int
+    origin: Origin | None = None
 
     @property
     def compressed(self) -> bool:
@@ -47,10 +54,11 @@ class SourceFile:
 
 
 def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
-    """The corpus's files by split and name; the embedded corpus is written below `scratch`.
+    """The corpus's files by split and name; the embedded corpus is written below `scratch`, copies go there.
 
     Raises:
-        UserError: a pattern names no readable file, a file has two splits, or there is no text at all.
+        UserError: a pattern names no readable file, a file has two splits, or there is no text at all; or an object
+            store refuses.
     """
     patterns = {split: getattr(config, split) for split in SPLITS} if config.split_by_pattern else {"": config.train}
     files = [file for split, pattern in patterns.items() if pattern for file in _named_by(split, pattern, scratch)]
@@ -75,6 +83,8 @@ def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
 def fingerprint(config: CorpusConfig, files: list[SourceFile]) -> str:
     """SHA-256 over what the corpus holds and how it is read; where it lies does not matter.
 
+    The content of a file in an object store is what the store calls it, so the same text here has another fingerprint.
+
     Raises:
         UserError: a file cannot be read.
     """
@@ -82,11 +92,20 @@ def fingerprint(config: CorpusConfig, files: list[SourceFile]) -> str:
     digest = hashlib.sha256(canonical_json(reading).encode())
     for file in files:
         try:
-            content = file_digest(file.path)
+            content = file.origin.entry.content if file.origin else file_digest(file.path)
         except OSError as error:
             raise unreadable(file.path, error) from error
         digest.update(canonical_json([file.split, file.name, file.size, content]).encode())
     return digest.hexdigest()
+
+
+def fetch(files: list[SourceFile], step: str) -> None:
+    """Brings the files that lie in object stores to their paths; a call that was killed is continued by the next.
+
+    Raises:
+        HoplineError: as `hopline.remote_corpus.fetch`.
+    """
+    remote_corpus.fetch([(file.origin, file.path) for file in files if file.origin], step)
 
 
 def open_source(path: Path) -> io.BufferedReader:
@@ -129,14 +148,26 @@ def unreadable(path: Path, error: Exception) -> UserError:
 
 def _named_by(split: str, pattern: str, scratch: Path) -> list[SourceFile]:
     key = f"corpus.{split or 'train'}"
+    if is_remote(pattern):
+        beginning, origins = remote_corpus.matches(key, pattern)
+        return [
+            SourceFile(
+                split,
+                origin.entry.name.removeprefix(beginning),
+                remote_corpus.local_path(scratch / "corpus", origin),
+                origin.entry.size,
+                origin,
+            )
+            for origin in origins
+        ]
     if pattern == EMBEDDED_CORPUS:
         root = _embedded(scratch / "python-docs")
         found = list(_below(root))
     else:
         require(
             ":" not in pattern.split("/", maxsplit=1)[0],
-            f'{key} is "{pattern}", but this version reads local files only',
-            f'copy the text to a local or mounted folder, or use "{EMBEDDED_CORPUS}"',
+            f'{key} is "{pattern}", which is neither a path nor the URI of an object store',
+            f'give a path, a URI that begins with {" or ".join(SCHEMES)}, or "{EMBEDDED_CORPUS}"',
         )
         root, found = _matches(key, Path(pattern))
     files = []

@@ -4,6 +4,7 @@ Credentials and endpoint come from the environment, as everywhere on Google Clou
 GOOGLE_APPLICATION_CREDENTIALS, or STORAGE_EMULATOR_HOST for a server without any.
 """
 
+import base64
 import contextlib
 import io
 from collections.abc import Callable
@@ -126,4 +127,5 @@ class _Watched(io.FileIO):
 
 
 def _entry(blob: storage.Blob) -> Entry:
-    return Entry(blob.name, blob.size, str(blob.generation), (blob.metadata or {}).get("sha256", ""))
+    md5 = base64.b64decode(blob.md5_hash or "").hex()  # a composite object has none
+    return Entry(blob.name, blob.size, str(blob.generation), (blob.metadata or {}).get("sha256", ""), md5)

@@ -4,6 +4,8 @@
 `hopline.remote` copies whole trees with it.
 """
 
+import glob
+import hashlib
 import os
 import random
 import sys
@@ -11,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -40,12 +42,19 @@ class Entry:
         size: in bytes.
         version: changes with every write (GCS) or with the content (S3): a generation or an ETag.
         sha256: of the content, if hopline uploaded it and the operation tells; "" otherwise.
+        md5: of the content, in hexadecimal, if the store tells; "" otherwise.
     """
 
     name: str
     size: int
     version: str
     sha256: str = ""
+    md5: str = ""
+
+    @property
+    def content(self) -> str:
+        """Tells contents apart: objects of different content differ in it, whatever operation found them."""
+        return self.md5 or self.version
 
 
 class ConflictError(InternalError):
@@ -114,12 +123,12 @@ class Store:
         """All objects whose names, below the store's own prefix, begin with `prefix`; sorted."""
         found = self._persist(lambda: self._bucket.entries(self._prefix + prefix))
         cut = len(self._prefix)
-        return [Entry(entry.name[cut:], entry.size, entry.version, entry.sha256) for entry in found]
+        return [replace(entry, name=entry.name[cut:]) for entry in found]
 
     def stat(self, name: str) -> Entry | None:
         """The object's size, version and, if hopline uploaded it, SHA-256; None if it does not exist."""
         found = self._persist(lambda: self._bucket.stat(self._prefix + name))
-        return found and Entry(name, found.size, found.version, found.sha256)
+        return found and replace(found, name=name)
 
     def read(self, name: str) -> tuple[bytes, str] | None:
         """A small object's content and version; None if it does not exist, though the bucket does."""
@@ -172,37 +181,47 @@ class Store:
         self._persist(lambda: self._bucket.upload(path, self._prefix + name, digest, advance))
 
     def download_file(
-        self, name: str, path: Path, *, sha256: str = "", report: Callable[[int], None] | None = None
+        self,
+        name: str,
+        path: Path,
+        *,
+        version: str = "",
+        sha256: str = "",
+        report: Callable[[int], None] | None = None,
     ) -> None:
         """Writes the object `name` to the file `path`, which is there whole or not at all.
 
-        What a killed process has fetched of it is kept under a temporary name, and fetched no more.
+        What a killed process has fetched of this version is kept under a temporary name, and fetched no more.
 
         Args:
             name: of the object.
             path: the file; its folder exists.
-            sha256: what the content must have; by default what was recorded when hopline uploaded it, if it did.
+            version: that the object must be of; by default whatever is there.
+            sha256: what the content must have; by default what was recorded when hopline uploaded it, if it did, or
+                else the MD5 that the store gives, if it does.
             report: is told the number of bytes fetched.
 
         Raises:
             UserError: the object does not exist.
-            InternalError: it was replaced meanwhile, or its content is not what `sha256` says.
+            InternalError: it was replaced, or its content is not what `sha256` or the store says.
         """
         entry = self.stat(name)
         if entry is None:
             raise UserError(f"{self.uri}/{name} does not exist", remedy="run the step that makes it again")
-        expected = sha256 or entry.sha256
-        partial = path.with_name(f".{path.name}.partial")
-        if not expected:  # nothing would tell if the pieces were of different versions
-            partial.unlink(missing_ok=True)
+        if version and entry.version != version:
+            raise self._replaced(name)
+        algorithm = "SHA256" if sha256 or entry.sha256 else "MD5"
+        expected = sha256 or entry.sha256 or entry.md5
+        partial = _partial(path, entry.version)
         for _ in range(_COPIES):
             self._fetch(entry, partial, report)
-            if not expected or storage.file_digest(partial) == expected:
+            if not expected or storage.file_digest(partial, algorithm) == expected:
                 partial.rename(path)
                 return
             partial.unlink()
         raise InternalError(
-            f"{self.uri}/{name} differs from its recorded SHA-256, {_COPIES} times", remedy="run again, or send it anew"
+            f"{self.uri}/{name} differs from its recorded {algorithm}, {_COPIES} times",
+            remedy="run again, or send it anew",
         )
 
     def _fetch(self, entry: Entry, partial: Path, report: Callable[[int], None] | None) -> None:
@@ -223,9 +242,10 @@ class Store:
         try:
             return self._persist(lambda: self._bucket.read_range(name, start, length, entry.version))
         except ConflictError as error:
-            raise InternalError(
-                f"{self.uri}/{entry.name} was replaced while it was fetched", remedy="run again"
-            ) from error
+            raise self._replaced(entry.name) from error
+
+    def _replaced(self, name: str) -> InternalError:
+        return InternalError(f"{self.uri}/{name} was replaced while it was fetched", remedy="run again")
 
     def delete(self, name: str) -> None:
         """Deletes the object; its absence is no error."""
@@ -267,6 +287,16 @@ class Store:
         if time.monotonic() - self._said_at >= _LINE_SECONDS:
             self._said_at = time.monotonic()
             print(text, file=sys.stderr, flush=True)
+
+
+def _partial(path: Path, version: str) -> Path:
+    """The file that becomes `path`, for this version of an object alone; those for others are removed."""
+    digest = hashlib.sha256(version.encode()).hexdigest()[:8]
+    result = path.with_name(f".{path.name}.{digest}.partial")
+    for other in path.parent.glob(f".{glob.escape(path.name)}.{'?' * len(digest)}.partial"):
+        if other != result:
+            other.unlink()
+    return result
 
 
 def _open_bucket(scheme: str, name: str) -> Bucket:

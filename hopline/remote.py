@@ -11,16 +11,18 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from hopline import storage
 from hopline.artifacts import MANIFEST
 from hopline.errors import UserError
-from hopline.objects import SCHEMES, THREADS, Store
+from hopline.objects import SCHEMES, THREADS, Entry, Store
 from hopline.progress import Progress
+
+T = TypeVar("T")
 
 
 def is_remote(place: str | Path) -> bool:
@@ -121,6 +123,26 @@ def fetch_tree(uri: str, folder: Path, step: str) -> None:
     storage.settle(begun, folder)
 
 
+def fetch_objects(uri: str, files: Sequence[tuple[Entry, Path]], step: str) -> None:
+    """Copies the objects below `uri`, in the versions that were listed, to files; one that exists is left as it is.
+
+    Raises:
+        UserError: an object does not exist; or as every method of `Store` does.
+        InternalError: one was replaced since it was listed, or is damaged; or as every method of `Store` does.
+    """
+    store = Store(uri)
+    meter = _Meter(step, "fetching", sum(entry.size for entry, _ in files))
+
+    def fetch(wanted: tuple[Entry, Path]) -> None:
+        entry, path = wanted
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store.download_file(entry.name, path, version=entry.version, report=lambda done: meter.at(entry.name, done))
+        meter.at(entry.name, entry.size)
+
+    _in_parallel(store, fetch, files)
+
+
 def check_tree(uri: str) -> bytes:
     """Checks, by size and recorded SHA-256 and without fetching them, that all files of the tree are at `uri`.
 
@@ -179,11 +201,11 @@ def _holds(folder: Path, manifest: bytes, files: dict[str, str]) -> bool:
     )
 
 
-def _in_parallel(store: Store, call: Callable[[str], None], names: Iterable[str]) -> None:
-    """Calls `call` for each of `names` in several threads; the first error, or Ctrl-C, ends them all."""
+def _in_parallel(store: Store, call: Callable[[T], None], items: Iterable[T]) -> None:
+    """Calls `call` for each of `items` in several threads; the first error, or Ctrl-C, ends them all."""
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            for done in as_completed([pool.submit(call, name) for name in names]):
+            for done in as_completed([pool.submit(call, item) for item in items]):
                 done.result()
         except BaseException:
             store.stop()

@@ -142,10 +142,10 @@ def writable_folder(path: Path, name: str) -> Path:
     return path
 
 
-def file_digest(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The file's SHA-256, or other digest, in hexadecimal."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,7 @@ from components.preprocess.plan import cut, with_splits
 from components.preprocess.statistics import Tally
 from hopline.artifacts import canonical_json, seal
 from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.corpus import fingerprint, source_files
+from hopline.corpus import fetch, fingerprint, source_files
 from hopline.errors import InternalError
 from hopline.schema import (
     EXAMPLES,
@@ -47,6 +47,7 @@ def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch
         f"the corpus has changed: its fingerprint is no longer {expected}",
         "run the pipeline again, from resolve on",
     )
+    fetch(files, "preprocess")
     files = with_splits(files, corpus)
     if corpus.documents == "file":
         _require_splits({file.split for file in files}, corpus)

@@ -1,7 +1,7 @@
 """Cuts the corpus into ranges: one range is one element of the pipelines and becomes one shard of a split."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hopline.config import CorpusConfig
@@ -47,7 +47,7 @@ def with_splits(files: list[SourceFile], config: CorpusConfig) -> list[SourceFil
     """
     if config.split_by_pattern or config.documents != "file":
         return files
-    decided = [SourceFile(split_by_hash(f.name.encode(), config), f.name, f.path, f.size) for f in files]
+    decided = [replace(file, split=split_by_hash(file.name.encode(), config)) for file in files]
     return sorted(decided, key=lambda file: (file.split, file.name))
 
 

@@ -70,8 +70,8 @@ def test_the_embedded_corpus_is_the_topics_of_pydoc(tmp_path):
         ("{root}/*.gone", "matches no file"),
         ("{root}/folder", "a folder without files"),
         ("{root}/empty", "the corpus is empty"),
-        ("gs://bucket/text", "local files only"),
-        ("embedded:nothing", "local files only"),
+        ("http://host/text", "neither a path nor the URI"),
+        ("embedded:nothing", "neither a path nor the URI"),
     ],
 )
 def test_a_pattern_that_names_no_text_is_refused(tmp_path, train, message):

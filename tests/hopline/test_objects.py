@@ -1,5 +1,6 @@
 """Single objects, on real servers: conditional writes, and copies that outlive the server and the process."""
 
+import hashlib
 import os
 import threading
 import time
@@ -23,6 +24,12 @@ def large(tmp_path):
     path = tmp_path / "large"
     path.write_bytes(os.urandom(2 * CHUNK_BYTES + 5))
     return path
+
+
+def partial_of(store, name, path):
+    """Where a download of the object leaves what it has."""
+    digest = hashlib.sha256(store.stat(name).version.encode()).hexdigest()[:8]
+    return path.with_name(f".{path.name}.{digest}.partial")
 
 
 class Killer:
@@ -113,7 +120,7 @@ def test_a_file_goes_there_and_back(store, tmp_path, size):
 
 def test_a_download_goes_on_where_a_killed_process_left_it(store, tmp_path, large):
     store.upload_file(large, "a")
-    (tmp_path / ".again.partial").write_bytes(large.read_bytes()[: CHUNK_BYTES + 3])
+    partial_of(store, "a", tmp_path / "again").write_bytes(large.read_bytes()[: CHUNK_BYTES + 3])
     reports: list[int] = []
     store.download_file("a", tmp_path / "again", report=reports.append)
     assert reports == [2 * CHUNK_BYTES + 3, 2 * CHUNK_BYTES + 5]
@@ -121,17 +128,37 @@ def test_a_download_goes_on_where_a_killed_process_left_it(store, tmp_path, larg
 
 
 @pytest.mark.parametrize("remains", [b"another beginning", b"x" * 100], ids=["other content", "too long"])
-def test_what_is_left_of_another_file_does_no_harm(store, tmp_path, remains):
+def test_damaged_remains_of_a_download_do_no_harm(store, tmp_path, remains):
     (tmp_path / "file").write_bytes(b"the content of this file")
     store.upload_file(tmp_path / "file", "a")
-    (tmp_path / ".again.partial").write_bytes(remains)
+    partial_of(store, "a", tmp_path / "again").write_bytes(remains)
     store.download_file("a", tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == b"the content of this file"
 
 
+def test_what_is_left_of_another_version_is_removed_and_that_of_another_file_stays(store, tmp_path):
+    store.write("a", b"12345")
+    left = partial_of(store, "a", tmp_path / "again")
+    left.write_bytes(b"123")
+    other = tmp_path / ".again.txt.01234567.partial"
+    other.touch()
+    store.write("a", b"abcde")  # without a SHA-256 that could tell
+    store.download_file("a", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == b"abcde"
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_another_version_than_the_one_asked_for_is_refused(store, tmp_path):
+    old = store.write("a", b"1")
+    store.write("a", b"2")
+    with pytest.raises(InternalError, match="was replaced"):
+        store.download_file("a", tmp_path / "again", version=old)
+
+
 def test_content_that_is_not_what_was_recorded_is_refused(store, tmp_path):
     store.write("a", b"torn")
-    with pytest.raises(InternalError, match="differs from its recorded SHA-256"):
+    with pytest.raises(InternalError, match="differs from its recorded SHA256"):
         store.download_file("a", tmp_path / "again", sha256="0" * 64)
     assert list(tmp_path.glob("*again*")) == []
 

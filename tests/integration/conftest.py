@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import synthetic_documents
@@ -51,16 +54,18 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = folder / "output"
+        self.place = "output"  # what --output is
+        self.path = str(ROOT)  # PYTHONPATH
         (folder / "train.txt").write_text("\n".join(synthetic_documents(1, 12, 250)))
         (folder / "valid.txt").write_text("\n".join(synthetic_documents(2, 3, 150)))
         (folder / "config.toml").write_text(CONFIG)
 
     def start(self, *arguments):
-        command = [sys.executable, "-m", "pipelines.cli", "run", "--config", "config.toml", "--output", "output"]
+        command = [sys.executable, "-m", "pipelines.cli", "run", "--config", "config.toml", "--output", self.place]
         return subprocess.Popen(
             [*command, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+            env={**os.environ, "PYTHONPATH": self.path, "PYTHONSAFEPATH": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -71,6 +76,25 @@ class Project:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=400)
         return Ended(process.returncode, out, err)
+
+    def start_until(self, moment):
+        """Starts a run and returns its process as soon as `moment`, a glob below the local folder, is there."""
+        process = self.start()
+        deadline = time.monotonic() + 120
+        while not list(self.output.glob(moment)):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return process
+
+    def kill_at(self, moment):
+        """Starts a run and kills it as soon as `moment` is there."""
+        process = self.start_until(moment)
+        descendants = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _, alive = psutil.wait_procs(descendants, timeout=20)
+        assert not alive, "every process leaves with the run"
 
     @property
     def runs(self):

@@ -2,10 +2,7 @@
 
 import bz2
 import json
-import signal
-import time
 
-import psutil
 import pytest
 
 from hopline.artifacts import read_manifest, verify
@@ -89,17 +86,7 @@ def test_killed_again_and_again_it_still_ends_with_a_champion(project):
         "cache/evaluate/*/scratch",
     ]
     for moment in moments:
-        process = project.start()
-        deadline = time.monotonic() + 120
-        while not list(project.output.glob(moment)):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        descendants = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        _, alive = psutil.wait_procs(descendants, timeout=20)
-        assert not alive, "every process leaves with the run"
+        project.kill_at(moment)
         assert project.champion is None
     ended = project.run()
     assert ended.code == 0, ended.err
