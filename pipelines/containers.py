@@ -1,8 +1,9 @@
 """`hopline run --runner docker`: each step in its image, on the Docker engine of this machine.
 
-A step runs as a user without rights, on a read-only root and without a network; it sees the output folder and, to
-read, the corpus.  A container does not die with whoever started it, so each carries the output folder in a label: what
-is found with it while no run is using that folder was left behind.
+A step runs as a user without rights, on a read-only root and without a network, unless it is to use an object store
+(`pipelines.reach`); it sees the output folder and, to read, the corpus.  A container does not die with whoever started
+it, so each carries the output folder in a label: what is found with it while no run is using that folder was left
+behind.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from hopline.errors import ExitCode, UserError
 from hopline.images import BY_STEP
 from hopline.progress import STATUS_VARIABLE
 from hopline.schema import SPLITS
+from pipelines.reach import store_options
 
 _LABEL = "hopline.output"
 # Not `docker stop`: that tells the first process alone, kfp's shell, which neither dies of it nor tells others.
@@ -96,7 +98,10 @@ class StepContainers:
         """
         if self._stopping:
             return ExitCode.PREEMPTED
-        container = client.containers.run(image, command, detach=True, **options)
+        added = store_options(command, os.environ, Path.home())
+        options["environment"] = {**options.get("environment", {}), **added.pop("environment", {})}
+        options["mounts"] = [*options.get("mounts", []), *added.pop("mounts", [])]
+        container = client.containers.run(image, command, detach=True, **{**options, **added})
         try:
             if self._stopping:  # it was not there yet when the others were told
                 self.stop()

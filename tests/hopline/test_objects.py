@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -184,6 +185,12 @@ def test_a_bucket_that_does_not_exist_is_named(remote_place, large, use):
         use(missing, large)
 
 
+def test_minio_is_another_name_of_s3(bucket):
+    place = bucket("s3")
+    Store(place).write("a", b"content")
+    assert Store(place.replace("s3://", "minio://")).read("a")[0] == b"content"
+
+
 @pytest.mark.parametrize("uri", ["gs://", "s3:///prefix", "/local/path", "http://bucket/prefix"])
 def test_what_is_no_place_in_an_object_store_is_refused(uri):
     with pytest.raises(UserError, match="is no place in an object store"):
@@ -202,6 +209,60 @@ def test_without_credentials_the_error_says_what_to_set(monkeypatch, tmp_path):
     with pytest.raises(UserError) as caught:
         Store("s3://bucket").read("a")
     assert "AWS_ACCESS_KEY_ID" in caught.value.remedy
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Makes a server of any kind that answers every request with one status, and gives the growing list of requests."""
+    requests, servers = [], []
+
+    def start(status: int) -> list[str]:
+        class Refuse(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                requests.append(f"{self.command} {self.path}")
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        servers.append(server := ThreadingHTTPServer(("127.0.0.1", 0), Refuse))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for variable in ("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL_S3"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{server.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "wrong")
+        return requests
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_refused_credentials_are_the_users_error_at_once(refusing, tmp_path, scheme, status):
+    requests = refusing(status)
+    store = Store(f"{scheme}://bucket/prefix")
+    (tmp_path / "file").write_bytes(b"content")
+    for use in (
+        store.entries,
+        lambda: store.stat("a"),
+        lambda: store.read("a"),
+        lambda: store.write("a", b"", expected=ABSENT),
+        lambda: store.upload_file(tmp_path / "file", "a"),
+        lambda: store.download_file("a", tmp_path / "again"),
+        lambda: store.delete("a"),
+    ):
+        requests.clear()
+        with pytest.raises(UserError, match=f"{scheme}://bucket"):
+            use()
+        assert len(requests) == 1, requests
 
 
 def test_an_upload_outlives_the_server(mortal, large):

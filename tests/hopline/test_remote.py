@@ -64,7 +64,7 @@ def run_killed(monkeypatch, name: str, call) -> None:
     assert process.exitcode == 9
 
 
-@pytest.mark.parametrize("place", ["gs://bucket", "s3://bucket/prefix"])
+@pytest.mark.parametrize("place", ["gs://bucket", "s3://bucket/prefix", "minio://bucket/key"])
 def test_uris_of_object_stores_are_remote(place):
     assert remote.is_remote(place)
 
@@ -72,6 +72,26 @@ def test_uris_of_object_stores_are_remote(place):
 @pytest.mark.parametrize("place", ["folder", "/gs://folder", Path("gs://bucket"), "http://host/path", ""])
 def test_everything_else_is_local(place):
     assert not remote.is_remote(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("gs://bucket/prefix/", "gs://bucket/prefix"),
+        ("s3://bucket", "s3://bucket"),
+        ("folder/../other", Path("folder/../other")),
+        ("/data/a:b", Path("/data/a:b")),
+        ("a:b/c", Path("a:b/c")),
+    ],
+)
+def test_a_place_is_a_path_or_the_uri_of_an_object_store(text, place):
+    assert remote.parse_place(text) == place
+
+
+@pytest.mark.parametrize("text", ["", "gs:/bucket", "http://host/path", "file:///data", "azure://bucket"])
+def test_what_is_neither_is_refused(text):
+    with pytest.raises(UserError, match="neither a path nor the URI"):
+        remote.parse_place(text)
 
 
 def test_a_tree_goes_there_and_back(remote_place, tree, tmp_path):
