@@ -6,12 +6,14 @@
 
 import glob
 import hashlib
+import itertools
 import os
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ CHUNK_BYTES = 8 * 1024 * 1024  # what one request carries of a larger file
 TIMEOUT_SECONDS = (10, 60)  # to connect, and to wait for the next bytes
 PATIENCE_SECONDS = 120.0  # how long one request is tried again before the store counts as away
 THREADS = 8  # requests at once
+_CHUNKS = 4  # of one file, fetched at once; as many of each file are held in memory
 _LONGEST_PAUSE_SECONDS = 10.0
 _LINE_SECONDS = 5.0
 _COPIES = 3  # of a file that arrives damaged
@@ -116,6 +119,7 @@ class Store:
             )
         self._prefix = f"{prefix}/" if prefix else ""
         self._bucket = _open_bucket(scheme, bucket)
+        self._chunk_pool = ThreadPoolExecutor(THREADS)  # for all files at once; its threads start when they are needed
         self._stopped = threading.Event()
         self._said_at = time.monotonic()
 
@@ -229,12 +233,24 @@ class Store:
         with partial.open("ab") as stream:
             if stream.tell() > entry.size:
                 stream.truncate(0)
-            while (start := stream.tell()) < entry.size:
-                stream.write(self._chunk(entry, start))
+            for chunk in self._chunks(entry, stream.tell()):
+                stream.write(chunk)
                 stream.flush()
                 if report:
                     report(stream.tell())
             os.fsync(stream.fileno())
+
+    def _chunks(self, entry: Entry, start: int) -> Iterator[bytes]:
+        """What follows `start` in the object, in order, while the next chunks are on their way."""
+        starts = iter(range(start, entry.size, CHUNK_BYTES))
+        coming = deque(self._chunk_pool.submit(self._chunk, entry, at) for at in itertools.islice(starts, _CHUNKS))
+        try:
+            while coming:
+                yield coming.popleft().result()
+                coming.extend(self._chunk_pool.submit(self._chunk, entry, at) for at in itertools.islice(starts, 1))
+        finally:
+            for chunk in coming:
+                chunk.cancel()
 
     def _chunk(self, entry: Entry, start: int) -> bytes:
         length = min(CHUNK_BYTES, entry.size - start)

@@ -5,20 +5,21 @@ AWS_SECRET_ACCESS_KEY, a profile, or the role of the pod; AWS_ENDPOINT_URL_S3 fo
 honour If-None-Match and If-Match when an object is put, or promotions could overwrite each other.
 """
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3.session
 from boto3.exceptions import S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore import exceptions as core
 from botocore.config import Config
 
 from hopline.errors import UserError
 from hopline.objects import ABSENT, CHUNK_BYTES, THREADS, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
 
-_PARTS = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, use_threads=False)
+_PARTS = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, max_concurrency=THREADS)
 # 409 is the answer to one of two conditional writes at the same moment.
 _PASSING = {408, 409, 429, 500, 502, 503, 504}
 _CREDENTIALS = (core.NoCredentialsError, core.PartialCredentialsError, core.ProfileNotFound, core.TokenRetrievalError)
@@ -33,7 +34,7 @@ class AmazonBucket:
         config = Config(
             connect_timeout=connect,
             read_timeout=read,
-            max_pool_connections=THREADS,
+            max_pool_connections=3 * THREADS,  # files, and chunks of files either way
             # The caller tries again; the few attempts here are for single parts of a large file.
             retries={"mode": "standard", "total_max_attempts": 3},
         )
@@ -43,6 +44,7 @@ class AmazonBucket:
             raise UserError(
                 f"s3://{name} cannot be used: {error}", remedy="mend the AWS_ variables or the profile"
             ) from error
+        self._transfer = S3Transfer(self._client, _PARTS)  # one for all files: the parts of all share its threads
 
     def entries(self, prefix: str) -> list[Entry]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
@@ -80,15 +82,16 @@ class AmazonBucket:
         return version
 
     def upload(self, path: Path, name: str, sha256: str, report: Callable[[int], None]) -> None:
-        taken = 0
+        taken, lock = 0, threading.Lock()
 
         def advance(count: int) -> None:
             nonlocal taken
-            taken += count
-            report(taken)
+            with lock:
+                taken += count
+                report(taken)
 
         metadata = {"Metadata": {"sha256": sha256}}
-        self._client.upload_file(str(path), self._name, name, ExtraArgs=metadata, Callback=advance, Config=_PARTS)
+        self._transfer.upload_file(str(path), self._name, name, callback=advance, extra_args=metadata)
 
     def delete(self, name: str) -> None:
         self._client.delete_object(Bucket=self._name, Key=name)
