@@ -18,8 +18,8 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from hopline.buckets import CHUNK_BYTES, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
 from hopline.errors import UserError
-from hopline.objects import CHUNK_BYTES, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
 
 _PASSING = {408, 429, 500, 502, 503, 504}  # HTTP codes that another attempt may not meet
 # A session of several requests survives a short failure; all else is tried again by the caller.

@@ -1,7 +1,6 @@
-"""What an object store is to hopline: a few operations on the objects below one prefix, and the ways they fail.
+"""The objects below one prefix of an object store, with patience and resumption.
 
-`hopline.gcs` and `hopline.s3` each make one attempt at an operation (`Bucket`); `Store` adds patience and resumption.
-`hopline.remote` copies whole trees with it.
+`hopline.buckets` is what a store is; `hopline.remote` copies whole trees.
 """
 
 import glob
@@ -15,88 +14,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from hopline import storage
+from hopline.buckets import CHUNK_BYTES, THREADS, ConflictError, Entry, UnavailableError, open_bucket
 from hopline.errors import InternalError, UserError
 
 SCHEMES = ("gs://", "s3://", "minio://")  # the last: Kubeflow's name for the S3 server that it brings
-ABSENT = ""  # the version of an object that does not exist
-CHUNK_BYTES = 8 * 1024 * 1024  # what one request carries of a larger file
-TIMEOUT_SECONDS = (10, 60)  # to connect, and to wait for the next bytes
 PATIENCE_SECONDS = 120.0  # how long one request is tried again before the store counts as away
-THREADS = 8  # requests at once
 _CHUNKS = 4  # of one file, fetched at once; as many of each file are held in memory
 _LONGEST_PAUSE_SECONDS = 10.0
 _LINE_SECONDS = 5.0
 _COPIES = 3  # of a file that arrives damaged
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An object.
-
-    Attributes:
-        name: below the store's prefix.
-        size: in bytes.
-        version: changes with every write (GCS) or with the content (S3): a generation or an ETag.
-        sha256: of the content, if hopline uploaded it and the operation tells; "" otherwise.
-        md5: of the content, in hexadecimal, if the store tells; "" otherwise.
-    """
-
-    name: str
-    size: int
-    version: str
-    sha256: str = ""
-    md5: str = ""
-
-    @property
-    def content(self) -> str:
-        """Tells contents apart: objects of different content differ in it, whatever operation found them."""
-        return self.md5 or self.version
-
-
-class ConflictError(InternalError):
-    """The object is not of the version that the operation required: another writer was there."""
-
-
-class UnavailableError(Exception):
-    """The store did not answer, or not now: the same again may succeed."""
-
-
-class Bucket(Protocol):
-    """One attempt at each operation; names are whole object names."""
-
-    def entries(self, prefix: str) -> list[Entry]:
-        """All objects whose names begin with `prefix`, sorted; without SHA-256 where that costs a request each."""
-
-    def stat(self, name: str) -> Entry | None:
-        """The object with its SHA-256, or None."""
-
-    def read(self, name: str) -> tuple[bytes, str] | None:
-        """The content and its version, or None if there is no such object."""
-
-    def read_range(self, name: str, start: int, length: int, version: str) -> bytes:
-        """`length` bytes from `start` of that version; raises ConflictError if the store tells that it is gone."""
-
-    def write(self, name: str, data: bytes, expected: str | None) -> str:
-        """Writes if the object is of the version `expected` (ABSENT: does not exist; None: whatever is there).
-
-        Returns the new version.  Raises ConflictError if it is of another.
-        """
-
-    def upload(self, path: Path, name: str, sha256: str, report: Callable[[int], None]) -> None:
-        """Writes the file whole; `report` is told how many bytes were taken from it."""
-
-    def delete(self, name: str) -> None:
-        """Deletes the object; its absence is no error."""
-
-    def fault(self, error: Exception) -> Exception:
-        """What `error`, raised by any of these, means: UserError, ConflictError, UnavailableError or itself."""
 
 
 class Store:
@@ -118,7 +51,7 @@ class Store:
                 f'"{uri}" is no place in an object store', remedy="write gs://bucket/prefix or s3://bucket/prefix"
             )
         self._prefix = f"{prefix}/" if prefix else ""
-        self._bucket = _open_bucket(scheme, bucket)
+        self._bucket = open_bucket(scheme, bucket)
         self._chunk_pool = ThreadPoolExecutor(THREADS)  # for all files at once; its threads start when they are needed
         self._stopped = threading.Event()
         self._said_at = time.monotonic()
@@ -313,20 +246,3 @@ def _partial(path: Path, version: str) -> Path:
         if other != result:
             other.unlink()
     return result
-
-
-def _open_bucket(scheme: str, name: str) -> Bucket:
-    """The client libraries are imported only where they are used: they take a second, and local runs need none."""
-    try:
-        if scheme == "gs":
-            from hopline.gcs import GoogleBucket  # noqa: PLC0415
-
-            return GoogleBucket(name)
-        from hopline.s3 import AmazonBucket  # noqa: PLC0415
-
-        return AmazonBucket(name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{scheme}:// needs the Python package {error.name}, which is not installed",
-            remedy="install hopline with the extra of the step, such as hopline[train]",
-        ) from error

@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hopline import artifacts
+from hopline.buckets import ConflictError
 from hopline.errors import StaleBlessingError, UserError
-from hopline.objects import ConflictError
 from hopline.shelves import HISTORY, MODEL, VERSIONS, Record, open_shelf
 
 POINTER = "champion.json"

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from hopline import storage
 from hopline.artifacts import MANIFEST
+from hopline.buckets import THREADS, Entry
 from hopline.errors import UserError
-from hopline.objects import SCHEMES, THREADS, Entry, Store
+from hopline.objects import SCHEMES, Store
 from hopline.progress import Progress
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hopline import remote
-from hopline.objects import Entry, Store
+from hopline.buckets import Entry
+from hopline.objects import Store
 from hopline.section import require
 
 _NAME_BYTES = 200  # of one part of a file's name; file systems allow 255, and a copy in progress has a longer name

@@ -16,8 +16,8 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from botocore import exceptions as core
 from botocore.config import Config
 
+from hopline.buckets import ABSENT, CHUNK_BYTES, THREADS, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
 from hopline.errors import UserError
-from hopline.objects import ABSENT, CHUNK_BYTES, THREADS, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
 
 _PARTS = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, max_concurrency=THREADS)
 # 409 is the answer to one of two conditional writes at the same moment.

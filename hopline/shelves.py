@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from hopline import artifacts, remote, storage
 from hopline.artifacts import Manifest
-from hopline.objects import ABSENT, ConflictError, Store
+from hopline.buckets import ABSENT, ConflictError
+from hopline.objects import Store
 
 MODEL = "model"  # the kind of a version's manifest
 VERSIONS = "versions"

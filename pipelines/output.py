@@ -21,8 +21,9 @@ from rich.console import Console
 
 from hopline import remote
 from hopline.artifacts import MANIFEST
+from hopline.buckets import ABSENT
 from hopline.errors import HoplineError
-from hopline.objects import ABSENT, Store
+from hopline.objects import Store
 from hopline.process import FAILURE_FILE
 from hopline.registry import Registry
 from hopline.storage import remove_partial, remove_tree, writable_folder

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from hopline import objects, storage
+from hopline.buckets import ABSENT, CHUNK_BYTES, ConflictError
 from hopline.errors import InternalError, UserError
-from hopline.objects import ABSENT, CHUNK_BYTES, ConflictError, Store
+from hopline.objects import Store
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hopline import artifacts, remote
+from hopline.buckets import CHUNK_BYTES
 from hopline.errors import InternalError, UserError
-from hopline.objects import CHUNK_BYTES, Store
+from hopline.objects import Store
 
 fork = multiprocessing.get_context("fork")
 FILES = 6

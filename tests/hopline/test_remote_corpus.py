@@ -3,10 +3,11 @@
 import pytest
 
 from hopline import gcs, remote
+from hopline.buckets import CHUNK_BYTES
 from hopline.config import CorpusConfig
 from hopline.corpus import fetch, fingerprint, source_files
 from hopline.errors import InternalError, UserError
-from hopline.objects import CHUNK_BYTES, Store
+from hopline.objects import Store
 
 TEXTS = {
     "texts/b.txt": b"b", "texts/a.txt": b"a", "texts/deep/a.txt": b"deep a", "texts/deep/er/c.txt": b"c",

@@ -60,6 +60,13 @@ class Project:
         (folder / "valid.txt").write_text("\n".join(synthetic_documents(2, 3, 150)))
         (folder / "config.toml").write_text(CONFIG)
 
+    def set(self, **patterns):
+        """Gives the splits other patterns."""
+        text = (self.folder / "config.toml").read_text()
+        for split, pattern in patterns.items():
+            text = text.replace(f'{split} = "{split}.txt"', f'{split} = "{pattern}"')
+        (self.folder / "config.toml").write_text(text)
+
     def start(self, *arguments):
         command = [sys.executable, "-m", "pipelines.cli", "run", "--config", "config.toml", "--output", self.place]
         return subprocess.Popen(

@@ -33,8 +33,12 @@ def runs(project):
     return sorted({entry.name.split("/")[0] for entry in Store(f"{project.place}/runs").entries()})
 
 
-def test_killed_it_continues_and_everything_ends_in_the_store(keep_in, bucket, tmp_path):
-    project = keep_in(bucket("gs"))
+def test_from_a_corpus_in_a_store_killed_and_continued_everything_ends_in_the_store(keep_in, bucket, tmp_path):
+    place = bucket("gs")
+    project = keep_in(place)
+    (project.folder / "train.txt").rename(tmp_path / "sent.txt")
+    Store(f"{place}/texts").upload_file(tmp_path / "sent.txt", "train.txt")
+    project.set(train=f"{place}/texts/*.txt")
     project.kill_at("cache/train/*/scratch/training/checkpoints/step-*")
     registry = Registry(f"{project.place}/registry")
     assert registry.champion() is None
