@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from components.train.cluster.manifests import TEMPLATE, build, job_name
-from components.train.cluster.settings import JobSettings
 from components.train.worker import CLUSTER_VARIABLE
 from components.train.worker import arguments as worker_arguments
 from hopline.errors import UserError
+from hopline.job import JobConfig
 from tests.components.train.cluster.cluster import Life
 from tests.components.train.cluster.conftest import ARGUMENTS
 from tests.components.train.cluster.rules import check, check_restricted
@@ -24,7 +24,7 @@ OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 
 
 def objects(workers=2, restarts=3, training=TRAINING, **settings):
-    return build(JobSettings(**{"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
+    return build(JobConfig(**{"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
 
 
 def pod_of(**settings):
@@ -53,7 +53,8 @@ def test_workers_have_no_token_no_privileges_and_a_root_that_cannot_be_written()
 def test_a_worker_is_told_what_its_program_takes(monkeypatch):
     (container,) = pod_of(cpus=3)["containers"]
     options = worker_arguments().parse_args(container["args"])
-    assert options.training_dir == TRAINING
+    assert options.training_dir == str(TRAINING)
+    assert str(options.scratch) in [mount["mountPath"] for mount in container["volumeMounts"]]
     assert options.threads == 3
     assert options.work_dir == Path(container["terminationMessagePath"]).parent
 
@@ -109,7 +110,7 @@ def test_a_worker_has_all_gpus_of_its_pod_and_shared_memory_for_them():
 
 
 def test_arguments_are_taken_literally():
-    settings = JobSettings(claim="hopline")
+    settings = JobConfig(claim="hopline")
     made = build(settings, TRAINING, ["--examples", "/data/$(HOME)"], 1, 0)
     assert "/data/$$(HOME)" in made.job["spec"]["template"]["spec"]["containers"][0]["args"]
 
@@ -121,7 +122,7 @@ def test_a_folder_has_one_job_whatever_the_settings():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"claim": ""}, {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
+    [{"claim": "Not/AName"}, {"secret": "a b"}, {"service_account": "-"}, {"store": "/data"}, {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
      {"accelerators": -1}, {"max_seconds": -1}, {"node_selector": ["ssd"]}, {"tolerations": ["gpu"]}],
     ids=str,
 )  # fmt: skip
@@ -135,7 +136,7 @@ def test_a_setting_that_breaks_its_rule_is_named_with_the_remedy(wrong):
 @pytest.mark.parametrize("path", ["/other/training", "/data/../other", "/database"])
 def test_a_path_beside_the_volume_is_refused(path):
     with pytest.raises(UserError):
-        JobSettings(claim="hopline").require_mounted("--examples", Path(path))
+        JobConfig(claim="hopline").require_mounted("--examples", Path(path))
 
 
 MANIFESTS = sorted(path for path in K8S.rglob("*.yaml") if path.name != "kustomization.yaml")
