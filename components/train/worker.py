@@ -118,7 +118,7 @@ def work(options: argparse.Namespace) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.experimental.enable_op_determinism()
-    gpu = _require_accelerators(options.accelerators)
+    gpu = require_accelerators(options.accelerators)
     if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
         keras.config.set_dtype_policy("mixed_bfloat16")
     faults = functools.partial(explained, f"worker {worker_index()}", training, alone="TF_CONFIG" not in os.environ)
@@ -174,7 +174,7 @@ def _prepare(training: Path, stored: StoredTraining | None, *, chief: bool) -> N
         stored.recover()
 
 
-def _require_accelerators(promised: int | None) -> bool:
+def require_accelerators(promised: int | None) -> bool:
     """Whether this worker computes on GPUs.
 
     One that was promised none leaves those it may see alone: NCCL needs GPUs in all workers, and would wait forever.

@@ -109,6 +109,32 @@ def test_a_worker_has_all_gpus_of_its_pod_and_shared_memory_for_them():
     assert "/dev/shm" not in [mount["mountPath"] for mount in without["volumeMounts"]]
 
 
+def test_workers_are_told_how_many_gpus_to_expect():
+    for count in (0, 4):
+        (container,) = pod_of(accelerators=count)["containers"]
+        assert worker_arguments().parse_args(container["args"]).accelerators == count
+
+
+def test_workers_that_meet_in_a_store_need_no_volume_and_have_their_credentials_from_a_secret():
+    made = objects(training="gs://bucket/training", claim="", secret="store", service_account="trainer")
+    check(made.job)
+    pod = made.job["spec"]["template"]["spec"]
+    check_restricted(pod)
+    (container,) = pod["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "store"}}]
+    assert pod["serviceAccountName"] == "trainer"
+    assert not [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    options = worker_arguments().parse_args(container["args"])
+    assert options.training_dir == "gs://bucket/training"
+    assert str(options.scratch) in [mount["mountPath"] for mount in container["volumeMounts"]]
+
+
+def test_a_place_has_one_job_wherever_it_is():
+    stored = job_name("", "gs://bucket/training")
+    assert stored == objects(training="gs://bucket/training", claim="", cpus=7).name
+    assert len({stored, job_name("", "s3://bucket/training"), job_name("", "gs://bucket/other")}) == 3
+
+
 def test_arguments_are_taken_literally():
     settings = JobConfig(claim="hopline")
     made = build(settings, TRAINING, ["--examples", "/data/$(HOME)"], 1, 0)
@@ -139,6 +165,17 @@ def test_a_path_beside_the_volume_is_refused(path):
         JobConfig(claim="hopline").require_mounted("--examples", Path(path))
 
 
+def test_workers_need_one_place_to_meet():
+    with pytest.raises(UserError) as caught:
+        JobConfig().require_place()
+    assert "job.claim" in caught.value.remedy
+    assert "job.store" in caught.value.remedy
+    with pytest.raises(UserError):
+        JobConfig(claim="hopline", store="gs://bucket")
+    with pytest.raises(UserError):
+        JobConfig(store="gs://bucket").require_mounted("--examples", Path("/data/examples"))
+
+
 MANIFESTS = sorted(path for path in K8S.rglob("*.yaml") if path.name != "kustomization.yaml")
 
 
@@ -158,12 +195,22 @@ def test_no_manifest_is_left_out_of_its_kustomization():
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_renders_to_manifests_of_one_namespace(overlay):
     text = subprocess.check_output(["kubectl", "kustomize", K8S / "overlays" / overlay], text=True)
-    for manifest in yaml.safe_load_all(text):
+    namespace = "kubeflow" if overlay == "kubeflow" else "hopline"
+    manifests = list(yaml.safe_load_all(text))
+    for manifest in manifests:
         check(manifest)
         if manifest["kind"] != "Namespace":
-            assert manifest["metadata"]["namespace"] == "hopline"
+            assert manifest["metadata"]["namespace"] == namespace
         for subject in manifest.get("subjects", []):
-            assert subject["namespace"] == "hopline"
+            assert subject["namespace"] == namespace
+    assert {"Role", "RoleBinding", "ServiceAccount"} <= {manifest["kind"] for manifest in manifests}
+
+
+def test_in_kubeflow_the_steps_own_account_may_launch():
+    binding = yaml.safe_load((K8S / "overlays" / "kubeflow" / "pipeline-runner.yaml").read_text())
+    assert binding["roleRef"]["name"] == yaml.safe_load((K8S / "base" / "role.yaml").read_text())["metadata"]["name"]
+    subject = {"kind": "ServiceAccount", "name": "pipeline-runner", "namespace": "kubeflow"}
+    assert binding["subjects"] == [subject]
 
 
 def test_the_role_lists_exactly_what_the_launcher_does(world):
