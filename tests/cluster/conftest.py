@@ -1,8 +1,8 @@
 """A real cluster: `make test-cluster` with KUBECONFIG, on a cluster of one node that has the image.
 
-HOPLINE_TEST_IMAGE names another image than the release's.  HOPLINE_TEST_HOST is the address of this machine as pods reach
-it, for the object store that the tests start here; by default the one from which this machine reaches the node, which
-is right where the node runs on it, as with kind on Linux.
+HOPLINE_TEST_IMAGE names another image than the release's.  HOPLINE_TEST_HOST is the address of this machine as pods
+reach it, for the object store that the tests start here; by default the one from which this machine reaches the node,
+which is right where the node runs on it, as with kind on Linux.
 """
 
 import io
@@ -58,7 +58,8 @@ class Cluster:
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
             "--job", json.dumps({"image": IMAGE, "cpus": 1, "memory": "2Gi", **(job or {"claim": "hopline"})}),
-            "--examples", examples or self.examples, "--training-dir", training, "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
+            "--examples", examples or self.examples, "--training-dir", training,
+            "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
             "--work-dir", str(self.folder / Path(training).name),
         ]  # fmt: skip
         self.launchers.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True))
