@@ -48,6 +48,24 @@ def run_pods(job, folder, ports=(0,)):
     return [process.wait(timeout=300) for process in start_pods(job, folder, ports)]
 
 
+def training_pods(world, folder):
+    """Has the cluster's pods run here, and go on in the cluster once they have ended; the Jobs that were run."""
+    jobs, processes = [], []
+
+    def train(request):
+        if request.resource != "pods":
+            return
+        if not processes:
+            jobs.extend(world.cluster.of("Job"))
+            processes.extend(start_pods(jobs[0], folder))
+        if processes[0].poll() is not None:
+            assert processes[0].returncode == 0
+            world.cluster.tick()
+
+    world.server.fault = train
+    return jobs
+
+
 def job_for(examples, folder, **train):
     config = TrainConfig.from_mapping({**TRAIN, "max_steps": STEPS, **train})
     arguments = ["--examples", str(examples), "--model-config", ModelConfig.from_mapping(MODEL).to_json()]
@@ -105,14 +123,7 @@ def test_told_to_stop_the_command_leaves_nothing_behind(world, kubeconfig, examp
 
 
 def test_the_train_step_exports_what_the_pods_have_trained(world, kubeconfig, examples, tmp_path):
-    go_on = world.server.fault
-
-    def train(request):
-        go_on(request)
-        if request.resource == "pods" and not any(tmp_path.glob("pod-*")):
-            assert run_pods(world.cluster.of("Job")[0], tmp_path) == [0]
-
-    world.server.fault = train
+    training_pods(world, tmp_path)
     process = launch("components.train", examples, tmp_path, kubeconfig, "--output", str(tmp_path / "model"))
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said

@@ -17,13 +17,13 @@ from hopline import artifacts, remote
 from hopline.config import ModelConfig, TrainConfig
 from hopline.job import JobConfig
 from hopline.process import FAILURE_FILE, read_failure
-from tests.components.train.cluster.test_programs import STEPS, launch, run_pods, start_pods
+from tests.components.train.cluster.test_programs import STEPS, launch, run_pods, start_pods, training_pods
 from tests.components.train.conftest import MODEL, TRAIN
 from tests.servers import AmazonServer, GoogleServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 
-LONG = 40  # steps: long enough to be disturbed in
+LONG = 24  # steps: long enough to be disturbed in
 
 
 @contextlib.contextmanager
@@ -143,16 +143,7 @@ def test_a_store_that_may_not_be_used_ends_the_job_at_once(examples, tmp_path, m
 def test_the_train_step_sends_the_examples_and_fetches_what_the_pods_have_trained(
     world, kubeconfig, examples, tmp_path, monkeypatch
 ):
-    started = []
-
-    def train(request):
-        if request.resource == "pods":
-            if not started:
-                started.append(world.cluster.of("Job")[0])
-                assert run_pods(started[0], tmp_path) == [0]
-            world.cluster.tick()
-
-    world.server.fault = train
+    jobs = training_pods(world, tmp_path)
     with serving(AmazonServer(tmp_path / "server"), monkeypatch):
         job = {"claim": "", "store": "s3://bucket/hopline", "secret": "store"}
         more = ["--output", str(tmp_path / "model")]
@@ -161,7 +152,7 @@ def test_the_train_step_sends_the_examples_and_fetches_what_the_pods_have_traine
         assert process.returncode == 0, said
     assert artifacts.verify(tmp_path / "model", "model").facts["steps"] == STEPS
     assert list((tmp_path / "model" / "events").iterdir())
-    pod = started[0]["spec"]["template"]["spec"]
+    pod = jobs[0]["spec"]["template"]["spec"]
     identity = artifacts.read_manifest(examples, "examples").id
     assert f"s3://bucket/hopline/examples/{identity}" in pod["containers"][0]["args"]
     assert not [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
