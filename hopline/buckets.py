@@ -44,6 +44,10 @@ class ConflictError(InternalError):
     """The object is not of the version that the operation required: another writer was there."""
 
 
+class DamagedError(InternalError):
+    """An object's content is not what was recorded of it, however often it is fetched."""
+
+
 class UnavailableError(Exception):
     """The store did not answer, or not now: the same again may succeed."""
 

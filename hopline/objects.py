@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hopline import storage
-from hopline.buckets import CHUNK_BYTES, THREADS, ConflictError, Entry, UnavailableError, open_bucket
+from hopline.buckets import CHUNK_BYTES, THREADS, ConflictError, DamagedError, Entry, UnavailableError, open_bucket
 from hopline.errors import InternalError, UserError
 
 SCHEMES = ("gs://", "s3://", "minio://")  # the last: Kubeflow's name for the S3 server that it brings
@@ -156,7 +156,7 @@ class Store:
                 partial.rename(path)
                 return
             partial.unlink()
-        raise InternalError(
+        raise DamagedError(
             f"{self.uri}/{name} differs from its recorded {algorithm}, {_COPIES} times",
             remedy="run again, or send it anew",
         )

@@ -48,7 +48,7 @@ def parse_place(text: str) -> Path | str:
     return Path(text)
 
 
-def send_tree(folder: Path, uri: str, step: str) -> None:
+def send_tree(folder: Path, uri: str, step: str, *, quiet: bool = False) -> None:
     """Copies the sealed folder `folder` to `uri`; files that are there already, by SHA-256, are not sent again.
 
     Objects of an older tree at `uri` that the new manifest does not name stay, unread.
@@ -57,6 +57,7 @@ def send_tree(folder: Path, uri: str, step: str) -> None:
         folder: with its manifest.
         uri: where the manifest's object will have the name `<uri>/manifest.json`.
         step: the step whose progress is shown.
+        quiet: shows no progress; for a copy behind other work.
 
     Raises:
         UserError: a file is missing or differs from the manifest; or as every method of `Store` does.
@@ -69,7 +70,8 @@ def send_tree(folder: Path, uri: str, step: str) -> None:
     if present and present[0] != manifest:
         store.delete(MANIFEST)  # from here on the old tree is not there
     there = {entry.name for entry in store.entries()}
-    meter = _Meter(step, "sending", sum((folder / name).stat().st_size for name in files if (folder / name).is_file()))
+    total = sum((folder / name).stat().st_size for name in files if (folder / name).is_file())
+    meter = _Meter(step, "sending", total, quiet=quiet)
 
     def send(name: str) -> None:
         path = folder / name
@@ -217,8 +219,8 @@ def _in_parallel(store: Store, call: Callable[[T], None], items: Iterable[T]) ->
 class _Meter:
     """Progress in bytes over several files at once."""
 
-    def __init__(self, step: str, phase: str, total: int) -> None:
-        self._progress = Progress(step, total, "bytes", phase=phase)
+    def __init__(self, step: str, phase: str, total: int, *, quiet: bool = False) -> None:
+        self._progress = Progress(step, total, "bytes", phase=phase, quiet=quiet)
         self._at: dict[str, int] = {}
         self._lock = threading.Lock()
 

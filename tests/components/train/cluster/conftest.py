@@ -1,5 +1,7 @@
 """A launcher at work on a cluster in memory."""
 
+import json
+
 import kubernetes
 import pytest
 
@@ -7,7 +9,7 @@ from components.train import checkpoint
 from components.train.checkpoint import Checkpoint, TrainState
 from components.train.cluster.api import Api
 from components.train.cluster.launcher import run_workers
-from components.train.cluster.settings import JobSettings
+from hopline.job import JobConfig
 from tests.components.train.cluster.cluster import Cluster
 from tests.components.train.cluster.server import Server
 
@@ -31,7 +33,7 @@ class World:
 
     def __init__(self, server, folder):
         self.server, self.cluster = server, server.cluster
-        self.settings = JobSettings(claim="hopline", mount=str(folder))
+        self.settings = JobConfig(claim="hopline", mount=str(folder))
         self.training = folder / "training"
         self.paused = 0.0
         self.between = lambda paused: None
@@ -48,7 +50,7 @@ class World:
     def run(self, workers=2, restarts=3, **changed):
         configuration = kubernetes.client.Configuration(host=self.server.url)
         configuration.retries = False
-        settings = JobSettings(**{**self.settings.to_dict(), **changed})
+        settings = JobConfig(**{**self.settings.to_dict(), **changed})
         with kubernetes.client.ApiClient(configuration) as client:
             api = Api(client, "hopline", self.pause)
             run_workers(ARGUMENTS, workers, self.training, restarts, settings, api=api, pause=self.pause)
@@ -87,3 +89,21 @@ def world(tmp_path):
     yield World(server, tmp_path)
     server.close()
     assert not server.breaches
+
+
+@pytest.fixture
+def kubeconfig(world, tmp_path):
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "clusters": [{"name": "one", "cluster": {"server": world.server.url}}], "users": [{"name": "one", "user": {}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "hopline"}}],
+    }  # fmt: skip
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+
+    def go_on(request):  # a launcher of its own process moves the cluster on by looking
+        if request.resource == "pods":
+            world.cluster.tick()
+
+    world.server.fault = go_on
+    return {"KUBECONFIG": str(path)}
