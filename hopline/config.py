@@ -83,6 +83,9 @@ class PreprocessConfig(Section):
 
     name = "preprocess"
 
+    # "own": counted in the training text; "champion": the champion's as it is, and max_words and min_count do not
+    # apply.  Without a champion yet it is the corpus's own.
+    vocabulary: str = "own"
     max_words: int = 10_000  # the most frequent words kept, reserved words not counted
     min_count: int = 1  # rarer words become <unk>
     lowercase: bool = False
@@ -93,6 +96,7 @@ class PreprocessConfig(Section):
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
 
     def __post_init__(self) -> None:
+        one_of("preprocess.vocabulary", self.vocabulary, ("own", "champion"))
         at_least("preprocess.max_words", self.max_words, 1)
         at_least("preprocess.min_count", self.min_count, 1)
         at_least("preprocess.context", self.context, 1)
@@ -133,6 +137,8 @@ class TrainConfig(Section):
 
     name = "train"
 
+    # "random", or "champion": from the champion's weights, if there is one; its vocabulary and shape must be the same.
+    start: str = "random"
     seed: int = 1
     workers: int = 1
     sequences: int = 32  # sequences in the global batch
@@ -154,6 +160,7 @@ class TrainConfig(Section):
     def __post_init__(self) -> None:
         for key in ("workers", "sequences", "targets", "epochs"):
             at_least(f"train.{key}", getattr(self, key), 1)
+        one_of("train.start", self.start, ("random", "champion"))
         at_least("train.seed", self.seed, 0)
         at_least("train.max_steps", self.max_steps, 0)
         one_of("train.sampling", self.sampling, ("random", "shuffled"))

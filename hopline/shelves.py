@@ -7,12 +7,14 @@ and a promotion first claims the number that its version will have.
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from hopline import artifacts, remote, storage
 from hopline.artifacts import Manifest
+from hopline.errors import UserError
 from hopline.objects import ABSENT, ConflictError, Store
 
 MODEL = "model"  # the kind of a version's manifest
@@ -177,6 +179,24 @@ class RemoteShelf:
 def open_shelf(place: str | Path) -> Shelf:
     """The shelf at a local path or a gs:// or s3:// URI."""
     return RemoteShelf(str(place)) if remote.is_remote(place) else LocalShelf(Path(place))
+
+
+def read_text(shelf: Shelf, version: int, name: str) -> tuple[Manifest, str]:
+    """The manifest of `version`, and the text of its file `name`.
+
+    Raises:
+        UserError: the version or the file is missing, or the file has not the SHA-256 that the manifest gives.
+    """
+    folder = f"{VERSIONS}/{version}"
+    where = shelf.locate(folder)
+    manifest, file = shelf.read_all([f"{folder}/{artifacts.MANIFEST}", f"{folder}/{name}"])
+    parsed = artifacts.parse_manifest(manifest.content.decode(errors="replace") if manifest else "", where, MODEL)
+    if name not in parsed.files:
+        raise UserError(f"{where} has no {name}: an older hopline made it", remedy="promote a new model first")
+    if file is None or hashlib.sha256(file.content).hexdigest() != parsed.files[name]:
+        state = "differs from its recorded SHA-256" if file else "is missing"
+        raise UserError(f"{where}/{name} {state}", remedy="restore it from a copy, or roll back")
+    return parsed, file.content.decode()
 
 
 def _record(found: tuple[bytes, str] | None) -> Record | None:

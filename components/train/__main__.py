@@ -4,6 +4,7 @@ python -m components.train --examples DIR --model-config JSON --train-config JSO
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
 import sys
@@ -11,11 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components.train import checkpoint
 from components.train.launch import add_arguments, launch
+from components.train.start import promoted_model, save_start
 from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
-from hopline.schema import EXAMPLES, TRANSFORM_FOLDER
+from hopline.schema import EXAMPLES, TRANSFORM_FOLDER, VOCABULARY_FILE
 
 KIND = "model"
 _TRAINING = "training"
@@ -25,6 +28,8 @@ def arguments() -> argparse.ArgumentParser:
     """The step's command line."""
     parser = program.parser("train", "Trains a memory network on examples and exports the best weights.")
     add_arguments(parser)
+    parser.add_argument("--registry", default="", help="folder or URI of the promoted models")
+    parser.add_argument("--start-from", default="", help='the model for start = "champion"; "" for none yet')
     parser.add_argument("--output", type=Path, required=True, help="folder to make, with the model")
     return parser
 
@@ -34,22 +39,32 @@ def train(options: argparse.Namespace) -> None:
     program.terminate_as_interrupt()
     model_config = ModelConfig.from_json(options.model_config)
     config = TrainConfig.from_json(options.train_config)
+    if config.start == "champion" and not options.start_from:
+        print("train: there is no champion yet: training starts with random weights", file=sys.stderr)
+        config = dataclasses.replace(config, start="random")
+    start_from = options.start_from if config.start == "champion" else ""
     examples = artifacts.verify(options.examples, EXAMPLES)
     key = artifacts.content_key(
         examples=examples.id,
         model=model_config.to_dict(),
         train=config.determining(),
+        start_from=start_from,
         code=artifacts.code_digest("hopline", "components.train"),
     )
 
     def build(scratch: Path, result: Path) -> None:
         training = scratch / _TRAINING
+        if start_from and not checkpoint.exists(training / checkpoint.FOLDER):
+            copy = scratch / "champion"
+            model = promoted_model(options.registry, start_from, examples, model_config, copy)
+            save_start(model, config, training)
         launch(options, model_config, config, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         storage.write_json(result / "config.json", {**sections, **facts})
-        facts["fingerprint"] = examples.facts["fingerprint"]
-        artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
+        facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
+        parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
+        artifacts.seal(result, KIND, parents=parents, config=sections, facts=facts)
 
     artifacts.produce(options.output, options.work_dir, "train", KIND, key, build)
 
@@ -64,7 +79,6 @@ def _export(
 ) -> dict[str, Any]:
     """Writes the best weights of the last checkpoint, the log and the pictures into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
-    from components.train import checkpoint
     from components.train.attention import write_attention
     from components.train.events import EVENTS_FOLDER
     from components.train.export import export
@@ -80,6 +94,7 @@ def _export(
     set_weights(model, newest.best)
     export(model, folder / TRANSFORM_FOLDER, config.targets, result)
     write_attention(model, load_stream(folder, examples, "valid", least=1), config.targets, result)
+    shutil.copy2(folder / VOCABULARY_FILE, result)
     shutil.copy2(training / LOG_FILE, result)
     shutil.copy2(training / CURVE_FILE, result)
     shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)

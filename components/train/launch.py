@@ -12,6 +12,7 @@ from pathlib import Path
 from components.train import launcher as local
 from hopline import program
 from hopline.config import ModelConfig, TrainConfig
+from hopline.section import require
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -57,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run(options: argparse.Namespace) -> None:
         program.terminate_as_interrupt()
         model_config = ModelConfig.from_json(options.model_config)
-        launch(options, model_config, TrainConfig.from_json(options.train_config), options.training_dir)
+        config = TrainConfig.from_json(options.train_config)
+        require(
+            config.start == "random",
+            f'train.start is "{config.start}", but this program knows no registry',
+            "run python -m components.train, or set train.start to random",
+        )
+        launch(options, model_config, config, options.training_dir)
 
     return program.run("train", arguments(), run, argv)
 

@@ -208,11 +208,11 @@ class Trainer:
         log.flush()
         # Before the checkpoint: a finished one promises that all else is there.
         plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
-        current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
+        current = {**self._weights(), **arrays("slot", self._train_step.slots)}
         checkpoint.save(self._scratch / checkpoint.FOLDER, Checkpoint(self._state, current, self._best))
 
     def _restore(self) -> None:
-        """Continues from the newest sound checkpoint, if there is one."""
+        """Continues from the newest sound checkpoint, if there is one; one of step 0 has a promoted model's weights."""
         found = checkpoint.load_newest(self._scratch / checkpoint.FOLDER)
         if found is not None:
             self._state, self._best = found.state, found.best
@@ -220,7 +220,15 @@ class Trainer:
             for name, variable in _named("slot", self._train_step.slots):
                 variable.assign(found.current[name])
             if self._chief:
-                print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
+                where = (
+                    f"continuing after step {self._state.step:,}" if self._state.step else "starting as the champion"
+                )
+                print(f"train: {where}", file=sys.stderr)
+        elif self._config.start == "champion":
+            raise InternalError(
+                f"{self._scratch / checkpoint.FOLDER} holds no sound checkpoint, not even the one to start from",
+                remedy="run the train step again: it takes the champion's weights anew",
+            )
         self._require_one_start()
 
     def _require_one_start(self) -> None:
@@ -235,7 +243,7 @@ class Trainer:
             )
 
     def _weights(self) -> Arrays:
-        return _arrays("model", self._model.variables)
+        return arrays("model", self._model.variables)
 
 
 def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainConfig) -> MemoryNetwork:
@@ -246,15 +254,16 @@ def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainCo
     return model
 
 
-def set_weights(model: MemoryNetwork, arrays: Arrays) -> None:
+def set_weights(model: MemoryNetwork, weights: Arrays) -> None:
     """Puts a checkpoint's weights into the model."""
     for name, variable in _named("model", model.variables):
-        variable.assign(arrays[name])
+        variable.assign(weights[name])
 
 
 def _named(prefix: str, variables: list[keras.Variable]) -> list[tuple[str, keras.Variable]]:
     return [(f"{prefix}.{index:03}", variable) for index, variable in enumerate(variables)]
 
 
-def _arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+def arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+    """The variables as a checkpoint has them, "model" or "slot"."""
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(prefix, variables)}
