@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from benchmarks.cases import OurStep, Product, useful_operations
+from benchmarks.cases import OurStep, Product
 from hopline.config import ModelConfig
 from hopline.errors import ExitCode
 

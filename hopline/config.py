@@ -180,6 +180,24 @@ class TrainConfig(Section):
             f"set train.sequences to a multiple of {self.workers}",
         )
 
+    def steps_per_epoch(self, targets: int, documents: int) -> int:
+        """Updates after which every token was, or may have been, a target once (`components.train.batches`).
+
+        Args:
+            targets: tokens of the training split.
+            documents: of the training split.
+        """
+        if self.sampling == "random":
+            return -(-targets // (self.sequences * self.targets))
+        # The stream has one padding a document, and a random offset cuts its first and last window short.
+        windows = -(-(targets + documents) // self.targets) + 1
+        return -(-windows // self.sequences)
+
+    def most_steps(self, steps_per_epoch: int) -> int:
+        """Updates at which training ends at the latest; it ends before where the learning rate is annealed away."""
+        steps = self.epochs * steps_per_epoch
+        return min(steps, self.max_steps) if self.max_steps else steps
+
     def determining(self) -> dict[str, Any]:
         """What determines the trained model: all but how the run is kept safe, which changes no number of it."""
         return {key: value for key, value in self.to_dict().items() if key not in ("checkpoint_seconds", "restarts")}

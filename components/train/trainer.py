@@ -80,8 +80,10 @@ class Trainer:
             PreemptedError: `stopping` turned true here or on another worker; everything is saved.
         """
         self._restore()
-        state, steps = self._state, self._last_step()
+        state, steps = self._state, self._config.most_steps(self._batches.steps_per_epoch)
         log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
+        if self._chief:
+            print(f"train: {self._batches.steps_per_epoch:,} steps an epoch, at most {steps:,} steps", file=sys.stderr)
         progress = self._progress(steps)
         progress.update(state.step * self._targets_per_step)
         saved_at = time.monotonic()
@@ -121,10 +123,6 @@ class Trainer:
     @property
     def _targets_per_step(self) -> int:
         return self._config.sequences * self._config.targets
-
-    def _last_step(self) -> int:
-        steps = self._config.epochs * self._batches.steps_per_epoch
-        return min(steps, self._config.max_steps) if self._config.max_steps else steps
 
     def _progress(self, steps: int) -> Progress:
         total, done = steps * self._targets_per_step, self._state.step * self._targets_per_step

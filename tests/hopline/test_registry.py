@@ -64,7 +64,7 @@ def test_one_file_of_a_version_is_read_and_checked(registry, model):
         registry.read(version, "vocabulary.txt")
     for spoiled in (b"another", None):
         overwrite(registry, f"versions/{version}/saved_model/weights", spoiled)
-        with pytest.raises(UserError, match="weights (differs from|is missing)"):
+        with pytest.raises(UserError, match=r"weights (differs from|is missing)"):
             registry.read(version, "saved_model/weights")
 
 

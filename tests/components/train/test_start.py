@@ -70,9 +70,9 @@ def valid_losses(run):
 
 def test_it_is_at_once_as_good_as_the_champion(world, retrained, trained):
     champions = min(valid_losses(trained))
-    assert retrained.losses[0] < np.mean(trained.losses[:5]) - 0.5, "the first step is not one of random weights"
+    assert retrained.losses[0] < min(trained.losses[:5]) - 0.3, "the first step is not one of random weights"
     assert valid_losses(retrained)[0] == pytest.approx(champions, rel=0.02)
-    assert [record["step"] for record in retrained.log if "loss" in record][0] == 1
+    assert next(record["step"] for record in retrained.log if "loss" in record) == 1
     manifest = read_manifest(retrained.output, "model")
     assert manifest.parents == {EXAMPLES: read_manifest(world.examples, EXAMPLES).id, "start": world.champion}
 
