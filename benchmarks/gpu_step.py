@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from benchmarks.cases import OurStep, Product
 from hopline.config import ModelConfig
+from hopline.cost import useful_operations
 from hopline.errors import ExitCode
 
 VOCABULARY = 10_001

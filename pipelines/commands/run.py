@@ -47,7 +47,8 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pipelines.closing import print_failure, print_result
-    from pipelines.run import LOG, run_pipeline
+    from pipelines.estimate import describe
+    from pipelines.run import LOG, RUNS, run_pipeline
 
     overrides = [*options.overrides]
     if options.workers is not None:
@@ -55,6 +56,8 @@ def _run(options: argparse.Namespace) -> int:
     config = Config.load(options.config, overrides)
     config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
     console = Console(highlight=False)
+    for line in describe(config, options.output / RUNS):
+        console.print(line, markup=False, soft_wrap=True)
     run = run_pipeline(config, options.output, console, options.runner)
     if run.failure is None:
         print_result(run, options.output.absolute(), console)
