@@ -29,6 +29,7 @@ BENCHMARK_SPREAD = 2.0  # another machine, other neighbours, another shape: twic
 RUN_SPREAD = 1.4  # the same machine, with other neighbours
 _RECORDS = Path(__file__).with_name("throughput.toml")
 _FEWEST_STEPS = 20  # of a log, to say anything
+_PAUSE = 100.0  # steps: a longer one was no step
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Speed:
     Attributes:
         fixed: seconds of a step, whatever its size.
         operations: useful floating-point operations a second beyond that.
+        epoch_end: seconds that checkpoint and curve take after each validation.
         cores: that this was measured on.
         source: where it was measured, for people.
         spread: by which factor the truth may be off, either way.
@@ -69,6 +71,7 @@ class Speed:
 
     fixed: float
     operations: float
+    epoch_end: float
     cores: int
     source: str
     spread: float
@@ -118,7 +121,7 @@ def fit(record: dict[str, Any]) -> Speed:
     a, b = (sum(row[i] for row in rows) for i in (0, 1))
     slope = (aa * b - ab * a) / (aa * bb - ab * ab)
     source = f"the benchmark of {record['date']} on {record['machine']}"
-    return Speed((a - slope * ab) / aa, 1 / slope, record["cores"], source, BENCHMARK_SPREAD)
+    return Speed((a - slope * ab) / aa, 1 / slope, record["epoch_end"], record["cores"], source, BENCHMARK_SPREAD)
 
 
 def benchmark() -> Speed:
@@ -129,7 +132,8 @@ def benchmark() -> Speed:
 def last_run(runs: Path, speed: Speed) -> Speed | None:
     """`speed`, corrected by the steps of the newest run in the folder `runs` whose log says enough; None if none does.
 
-    Steps are timed by the log's clock, so that time between them counts as well; the median leaves validations out.
+    Steps are timed by the log's clock, so that time between them counts as well, but not what lies between two epochs,
+    or between two processes where a run was killed.
     """
     for run in sorted(runs.glob("*/model/log.jsonl"), reverse=True):
         try:
@@ -138,24 +142,29 @@ def last_run(runs: Path, speed: Speed) -> Speed | None:
             records = [json.loads(line) for line in run.read_text(encoding="utf-8").splitlines()]
         except (HoplineError, OSError, ValueError, KeyError):
             continue  # of another version, or damaged: no reason not to run
-        times = [record["time"] for record in records if "loss" in record]
-        if len(times) <= _FEWEST_STEPS:
+        pairs = itertools.pairwise(records)
+        gaps = [after["time"] - before["time"] for before, after in pairs if "loss" in before and "loss" in after]
+        if len(gaps) < _FEWEST_STEPS:
             continue
-        seconds = statistics.median(after - before for before, after in itertools.pairwise(times))
+        limit = _PAUSE * statistics.median(gaps)
+        seconds = statistics.mean(gap for gap in gaps if gap <= limit)
         targets = config.train.sequences * config.train.targets
         factor = seconds / speed.step_seconds(config.model, vocabulary, targets)
         if factor > 0:
             source = f"the last run here, {run.parents[1].name} ({targets / seconds:,.0f} targets/s)"
             cores = os.cpu_count() or 1
-            return Speed(speed.fixed * factor, speed.operations / factor, cores, source, RUN_SPREAD)
+            return Speed(
+                speed.fixed * factor, speed.operations / factor, speed.epoch_end * factor, cores, source, RUN_SPREAD
+            )
     return None
 
 
 def time_of(config: Config, work: Work, vocabulary: int, speed: Speed, cores: int) -> Estimate:
     """Seconds of training on so many cores, those of all workers together."""
     model = config.model
-    scoring = work.validations * work.valid_targets * useful_operations(model, vocabulary) / 3 / speed.operations
-    alone = work.steps * speed.step_seconds(model, vocabulary, work.step_targets) + scoring
+    scoring = work.valid_targets * useful_operations(model, vocabulary) / 3 / speed.operations
+    alone = work.steps * speed.step_seconds(model, vocabulary, work.step_targets)
+    alone += work.validations * (scoring + speed.epoch_end)
     expected = alone * speed.cores / cores
     # More cores may be no help at all: a small model's products are not worth sharing.
     return Estimate(expected, expected / speed.spread, max(expected, alone) * speed.spread)
