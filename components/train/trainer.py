@@ -219,7 +219,9 @@ class Trainer:
                 variable.assign(found.current[name])
             if self._chief:
                 where = (
-                    f"continuing after step {self._state.step:,}" if self._state.step else "starting as the champion"
+                    f"continuing after step {self._state.step:,}"
+                    if self._state.step
+                    else "starting with a champion's weights"
                 )
                 print(f"train: {where}", file=sys.stderr)
         elif self._config.start == "champion":
