@@ -20,16 +20,6 @@ STREAM_LENGTH = 1_000_000
 CLIP_NORM, LEARNING_RATE = 50 / 128, 1.28  # of the paper's recipe
 
 
-def useful_operations(model: ModelConfig, vocabulary: int) -> int:
-    """Floating-point operations that a target needs, forward and backward: 3 (K (6 d M + 2 d^2) + 2 d V).
-
-    A multiplication and an addition count two.  The memory is counted as the equations have it: scores, reading and
-    the time embeddings' addition, 2 d M each; what the band computes beyond that is not useful.
-    """
-    width = model.width
-    return 3 * (model.hops * (6 * width * model.memory + 2 * width**2) + 2 * width * vocabulary)
-
-
 class OurStep:
     """The trainer's whole step of one worker, on random tokens: batch, forward, backward, clip, update.
 

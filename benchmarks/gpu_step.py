@@ -19,8 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from benchmarks.cases import OurStep, Product, useful_operations
+from benchmarks.cases import OurStep, Product
 from hopline.config import ModelConfig
+from hopline.cost import useful_operations
 from hopline.errors import ExitCode
 
 VOCABULARY = 10_001

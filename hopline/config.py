@@ -84,6 +84,9 @@ class PreprocessConfig(Section):
 
     name = "preprocess"
 
+    # "own": counted in the training text; "champion": the champion's as it is, and max_words and min_count do not
+    # apply.  Without a champion yet it is the corpus's own.
+    vocabulary: str = "own"
     max_words: int = 10_000  # the most frequent words kept, reserved words not counted
     min_count: int = 1  # rarer words become <unk>
     lowercase: bool = False
@@ -94,6 +97,7 @@ class PreprocessConfig(Section):
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
 
     def __post_init__(self) -> None:
+        one_of("preprocess.vocabulary", self.vocabulary, ("own", "champion"))
         at_least("preprocess.max_words", self.max_words, 1)
         at_least("preprocess.min_count", self.min_count, 1)
         at_least("preprocess.context", self.context, 1)
@@ -134,6 +138,8 @@ class TrainConfig(Section):
 
     name = "train"
 
+    # "random", or "champion": from the champion's weights, if there is one; its vocabulary and shape must be the same.
+    start: str = "random"
     seed: int = 1
     workers: int = 1
     sequences: int = 32  # sequences in the global batch
@@ -155,6 +161,7 @@ class TrainConfig(Section):
     def __post_init__(self) -> None:
         for key in ("workers", "sequences", "targets", "epochs"):
             at_least(f"train.{key}", getattr(self, key), 1)
+        one_of("train.start", self.start, ("random", "champion"))
         at_least("train.seed", self.seed, 0)
         at_least("train.max_steps", self.max_steps, 0)
         one_of("train.sampling", self.sampling, ("random", "shuffled"))
@@ -173,6 +180,24 @@ class TrainConfig(Section):
             f"train.sequences is {self.sequences}, but must divide evenly among train.workers = {self.workers}",
             f"set train.sequences to a multiple of {self.workers}",
         )
+
+    def steps_per_epoch(self, targets: int, documents: int) -> int:
+        """Updates after which every token was, or may have been, a target once (`components.train.batches`).
+
+        Args:
+            targets: tokens of the training split.
+            documents: of the training split.
+        """
+        if self.sampling == "random":
+            return -(-targets // (self.sequences * self.targets))
+        # The stream has one padding a document, and a random offset cuts its first and last window short.
+        windows = -(-(targets + documents) // self.targets) + 1
+        return -(-windows // self.sequences)
+
+    def most_steps(self, steps_per_epoch: int) -> int:
+        """Updates at which training ends at the latest; it ends before where the learning rate is annealed away."""
+        steps = self.epochs * steps_per_epoch
+        return min(steps, self.max_steps) if self.max_steps else steps
 
     def determining(self) -> dict[str, Any]:
         """What determines the trained model: all but how the run is kept safe, which changes no number of it."""

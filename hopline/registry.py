@@ -25,7 +25,7 @@ from pathlib import Path
 from hopline import artifacts
 from hopline.buckets import ConflictError
 from hopline.errors import StaleBlessingError, UserError
-from hopline.shelves import HISTORY, MODEL, VERSIONS, Record, open_shelf
+from hopline.shelves import HISTORY, MODEL, VERSIONS, Record, open_shelf, read_text
 
 POINTER = "champion.json"
 
@@ -85,6 +85,28 @@ class Registry:
             UserError: there is no such version in the object store.
         """
         return self._shelf.fetch(version, folder, step)
+
+    def version(self, model_id: str) -> int:
+        """The version of a model that is or was champion.
+
+        Raises:
+            UserError: the history has no such model.
+        """
+        for entry in self.history():
+            if entry.model_id == model_id:
+                return entry.version
+        raise UserError(
+            f"{self.path} has no version that is model {model_id}",
+            remedy="run the pipeline again, from resolve on, with the registry that resolve was given",
+        )
+
+    def read(self, version: int, name: str) -> tuple[artifacts.Manifest, str]:
+        """The manifest of `version`, and the text of its file `name`; nothing else of it is fetched.
+
+        Raises:
+            UserError: the version, or the file in it, is missing or damaged.
+        """
+        return read_text(self._shelf, version, name)
 
     def history(self) -> list[Champion]:
         """Every promotion and rollback up to the champion's, oldest first; a missing entry is left out.

@@ -7,6 +7,7 @@ and a promotion first claims the number that its version will have.
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from hopline import artifacts, remote, storage
 from hopline.artifacts import Manifest
 from hopline.buckets import ABSENT, ConflictError
+from hopline.errors import UserError
 from hopline.objects import Store
 
 MODEL = "model"  # the kind of a version's manifest
@@ -183,6 +185,24 @@ def open_shelf(place: str | Path) -> Shelf:
     """
     found = remote.parse_place(place) if isinstance(place, str) else place
     return LocalShelf(found) if isinstance(found, Path) else RemoteShelf(found)
+
+
+def read_text(shelf: Shelf, version: int, name: str) -> tuple[Manifest, str]:
+    """The manifest of `version`, and the text of its file `name`.
+
+    Raises:
+        UserError: the version or the file is missing, or the file has not the SHA-256 that the manifest gives.
+    """
+    folder = f"{VERSIONS}/{version}"
+    where = shelf.locate(folder)
+    manifest, file = shelf.read_all([f"{folder}/{artifacts.MANIFEST}", f"{folder}/{name}"])
+    parsed = artifacts.parse_manifest(manifest.content.decode(errors="replace") if manifest else "", where, MODEL)
+    if name not in parsed.files:
+        raise UserError(f"{where} has no {name}: an older hopline made it", remedy="promote a new model first")
+    if file is None or hashlib.sha256(file.content).hexdigest() != parsed.files[name]:
+        state = "differs from its recorded SHA-256" if file else "is missing"
+        raise UserError(f"{where}/{name} {state}", remedy="restore it from a copy, or roll back")
+    return parsed, file.content.decode()
 
 
 def _record(found: tuple[bytes, str] | None) -> Record | None:

@@ -51,19 +51,30 @@ def training_pipeline(
         work_dir: folder for work in progress and results that a killed step finds again.
         launcher: what starts the training workers: local or kubernetes.
     """
-    resolved = resolve_step(corpus_config=corpus, resolve_config=resolve, registry=registry, work_dir=work_dir)
+    resolved = resolve_step(
+        corpus_config=corpus,
+        resolve_config=resolve,
+        preprocess_config=preprocess,
+        train_config=train,
+        registry=registry,
+        work_dir=work_dir,
+    )
     resolved.set_caching_options(False)  # the corpus and the registry change behind equal arguments
     with dsl.If(resolved.outputs["Output"] == "train", name="something-to-train"):
         prepared = preprocess_step(
             corpus_config=corpus,
             preprocess_config=preprocess,
             fingerprint=resolved.outputs["fingerprint"],
+            registry=registry,
+            vocabulary_from=resolved.outputs["vocabulary_from"],
             work_dir=work_dir,
         )
         trained = train_step(
             examples=prepared.outputs["examples"],
             model_config=model,
             train_config=train,
+            registry=registry,
+            start_from=resolved.outputs["start_from"],
             launcher=launcher,
             job=job,
             work_dir=work_dir,

@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from components.preprocess.vocabulary import promoted_vocabulary
 from hopline.artifacts import code_digest, content_key, produce
 from hopline.config import CorpusConfig, PreprocessConfig
 from hopline.errors import ExitCode
@@ -23,6 +25,8 @@ def arguments() -> argparse.ArgumentParser:
     result.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
     result.add_argument("--preprocess-config", required=True, help="the [preprocess] section as JSON")
     result.add_argument("--fingerprint", required=True, help="of the corpus, as resolve found it")
+    result.add_argument("--registry", default="", help="folder or URI of the promoted models")
+    result.add_argument("--vocabulary-from", default="", help='the model for vocabulary = "champion"; "" for none yet')
     result.add_argument("--output", type=Path, required=True, help="folder for the examples")
     return result
 
@@ -35,19 +39,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _preprocess(options: argparse.Namespace) -> None:
     corpus = CorpusConfig.from_json(options.corpus_config)
     config = PreprocessConfig.from_json(options.preprocess_config)
+    if config.vocabulary == "champion" and not options.vocabulary_from:
+        print(f"{_STEP}: there is no champion yet: the vocabulary is the corpus's own", file=sys.stderr)
+        config = replace(config, vocabulary="own")
+    model_id = options.vocabulary_from if config.vocabulary == "champion" else ""
     work = writable_folder(options.work_dir, "--work-dir")
     writable_folder(options.output.parent, "the folder of --output")
     key = content_key(
         corpus=corpus.to_dict(),
         preprocess=config.to_dict(),
         fingerprint=options.fingerprint,
+        vocabulary_from=model_id,
         code=code_digest("hopline", "components.preprocess"),
     )
 
     def build(scratch: Path, result: Path) -> None:
         from components.preprocess.examples import build
 
-        build(corpus, config, options.fingerprint, scratch, result)
+        vocabulary = promoted_vocabulary(options.registry, model_id, config) if model_id else None
+        build(corpus, config, options.fingerprint, vocabulary, scratch, result)
 
     manifest, found = produce(options.output, work, _STEP, EXAMPLES, key, build)
     counts = ", ".join(f"{split} {numbers['tokens']:,}" for split, numbers in manifest.counts.items())

@@ -11,11 +11,17 @@ def preprocess(
     corpus_config: str,
     preprocess_config: str,
     fingerprint: str,
+    registry: str,
+    vocabulary_from: str,
     work_dir: str,
     examples: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Turns the corpus into examples; a new fingerprint is a new corpus, also to Kubeflow's cache."""
+    """Turns the corpus into examples, with the vocabulary of the champion that `vocabulary_from` names, if it does.
+
+    A new fingerprint is a new corpus, also to Kubeflow's cache.
+    """
     from hopline.process import run_step
 
     arguments = {"corpus_config": corpus_config, "preprocess_config": preprocess_config, "fingerprint": fingerprint}
-    run_step("components.preprocess", {**arguments, "output": examples.path}, work_dir)
+    arguments |= {"registry": registry, "vocabulary_from": vocabulary_from, "output": examples.path}
+    run_step("components.preprocess", arguments, work_dir)

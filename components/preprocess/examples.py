@@ -7,6 +7,7 @@ import numpy as np
 
 from components.preprocess.plan import cut, with_splits
 from components.preprocess.statistics import Tally
+from components.preprocess.vocabulary import Vocabulary
 from hopline.artifacts import canonical_json, seal
 from hopline.config import CorpusConfig, PreprocessConfig
 from hopline.corpus import fetch, fingerprint, source_files
@@ -26,7 +27,14 @@ from hopline.section import require
 from hopline.storage import link, place, write_text
 
 
-def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch: Path, result: Path) -> None:
+def build(
+    corpus: CorpusConfig,
+    config: PreprocessConfig,
+    expected: str,
+    vocabulary: Vocabulary | None,
+    scratch: Path,
+    result: Path,
+) -> None:
     """Writes the sealed examples into the empty folder `result`.
 
     Work in progress is kept in `scratch`: given to a later call, finished parts are not made again.
@@ -35,6 +43,7 @@ def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch
         corpus: where the text is.
         config: how it becomes tokens.
         expected: the fingerprint that resolve found.
+        vocabulary: the words to know, or None to count them in the training text.
         scratch: a folder that all workers share.
         result: where the examples go.
 
@@ -55,10 +64,12 @@ def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch
 
     # TensorFlow and Beam take ten seconds to import: everything that can fail before, has.
     from components.preprocess import passes
-    from components.preprocess.tokenise import read_vocabulary
+    from components.preprocess.tokenise import read_vocabulary, write_transform
 
     transform = scratch / TRANSFORM_FOLDER
-    if not transform.exists():
+    if vocabulary and not transform.exists():
+        write_transform(vocabulary.words, transform, lowercase=config.lowercase)
+    elif not transform.exists():
         training = [work for work in ranges if any(segment.split in ("", "train") for segment in work.segments)]
         passes.analyse(training, corpus, config, scratch, transform)
     words = read_vocabulary(transform)
@@ -66,7 +77,8 @@ def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch
 
     tallies = _collect([passes.range_folder(scratch, work) for work in ranges], result, len(words))
     _require_splits({split for split, tally in tallies.items() if tally.tokens}, corpus)
-    _check_vocabulary(words, tallies["train"], config)
+    if not vocabulary:
+        _check_vocabulary(words, tallies["train"], config)
     _check_rates(tallies, config)
     place(transform, result / TRANSFORM_FOLDER)
     write_text(result / VOCABULARY_FILE, "".join(f"{word}\n" for word in words))
@@ -75,13 +87,13 @@ def build(corpus: CorpusConfig, config: PreprocessConfig, expected: str, scratch
     seal(
         result,
         EXAMPLES,
-        parents={},
+        parents={"vocabulary": vocabulary.model_id} if vocabulary else {},
         config={corpus.name: corpus.to_dict(), config.name: config.to_dict()},
         counts={
             split: {"documents": entry["documents"], "tokens": entry["tokens"], "targets": entry["tokens"]}
             for split, entry in summaries.items()
         },
-        facts={"vocabulary_size": len(words), "fingerprint": expected},
+        facts={"vocabulary_size": len(words), "lowercase": config.lowercase, "fingerprint": expected},
     )
 
 
@@ -155,5 +167,7 @@ def _check_rates(tallies: dict[str, Tally], config: PreprocessConfig) -> None:
             tally.unknown_rate <= config.max_unknown_rate,
             f"{tally.unknown_rate:.1%} of the {split} split is unknown, "
             f"but preprocess.max_unknown_rate allows {config.max_unknown_rate:.1%}",
-            "check that the splits hold the same kind of text, raise preprocess.max_words, or allow more",
+            "check that the splits hold the same kind of text, "
+            + ('set preprocess.vocabulary = "own"' if config.vocabulary == "champion" else "raise preprocess.max_words")
+            + ", or allow more",
         )

@@ -3,6 +3,7 @@
 The same graph makes the shards and later serves raw text, so the two cannot differ.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import tensorflow_transform as tft
 
 from hopline.config import PreprocessConfig
 from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
+from hopline.storage import whole, write_text
 
 VOCABULARY_ASSET = "words"  # the words in the order of their ids, which follow those of the reserved words
 
@@ -34,12 +36,7 @@ def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[s
     Returns:
         tokens (int64) and words (string), ragged [N, None]: an item per word, and `<eos>` per newline.
     """
-    text = inputs["text"]
-    if config.lowercase:
-        text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, _SPACE, " ")
-    text = tf.strings.regex_replace(text, "\n", _END_OF_LINE)
-    words = tf.strings.split(text)
+    words = _split(inputs["text"], lowercase=config.lowercase)
     flat = words.flat_values
     reserved = tf.reduce_any(flat[:, tf.newaxis] == tf.constant(RESERVED_WORDS), axis=1)
     vocabulary = tft.vocabulary(
@@ -48,9 +45,53 @@ def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[s
         frequency_threshold=config.min_count if config.min_count > 1 else None,  # 1 draws a warning
         vocab_filename=VOCABULARY_ASSET,
     )
-    index = tft.apply_vocabulary(flat, vocabulary, default_value=-1)
+    return _encoded(words, tft.apply_vocabulary(flat, vocabulary, default_value=-1))
+
+
+def write_transform(words: list[str], target: Path, *, lowercase: bool) -> None:
+    """Writes the graph that `preprocessing_fn` gives for these words, without looking at any text.
+
+    Args:
+        words: by id, the reserved ones first.
+        target: the folder to make.
+        lowercase: whether text is lowercased before it is looked up.
+    """
+    with tempfile.TemporaryDirectory() as folder, whole(target) as result:
+        asset = Path(folder) / VOCABULARY_ASSET
+        write_text(asset, "".join(f"{word}\n" for word in words[len(RESERVED_WORDS) :]))
+        tf.saved_model.save(_GivenVocabulary(asset, lowercase=lowercase), str(result))
+
+
+class _GivenVocabulary(tf.Module):
+    """`preprocessing_fn` with the table of a file, one word a line."""
+
+    def __init__(self, file: Path, *, lowercase: bool) -> None:
+        super().__init__()
+        self._lowercase = lowercase
+        self.file = tf.saved_model.Asset(str(file))  # tracked, and so saved with the graph
+        columns = tf.lookup.TextFileIndex
+        lines = tf.lookup.TextFileInitializer(self.file, tf.string, columns.WHOLE_LINE, tf.int64, columns.LINE_NUMBER)
+        self.table = tf.lookup.StaticHashTable(lines, default_value=-1)
+
+    @tf.function(input_signature=[{"text": tf.TensorSpec([None], tf.string)}])
+    def transform_fn(self, inputs: dict[str, tf.Tensor]) -> dict[str, Any]:
+        """As `preprocessing_fn`."""
+        words = _split(inputs["text"], lowercase=self._lowercase)
+        return _encoded(words, self.table.lookup(words.flat_values))
+
+
+def _split(text: tf.Tensor, *, lowercase: bool) -> tf.RaggedTensor:
+    """The words of each text, `<eos>` for a newline."""
+    if lowercase:
+        text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, _SPACE, " ")
+    return tf.strings.split(tf.strings.regex_replace(text, "\n", _END_OF_LINE))
+
+
+def _encoded(words: tf.RaggedTensor, index: tf.Tensor) -> dict[str, Any]:
+    """Tokens and words; `index` has each word's place in the vocabulary's file, -1 for none."""
     tokens = tf.where(index >= 0, index + len(RESERVED_WORDS), tf.constant(UNKNOWN, tf.int64))
-    tokens = tf.where(flat == RESERVED_WORDS[EOS], tf.constant(EOS, tf.int64), tokens)
+    tokens = tf.where(words.flat_values == RESERVED_WORDS[EOS], tf.constant(EOS, tf.int64), tokens)
     return {"tokens": words.with_flat_values(tokens), "words": words}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hopline.artifacts import seal
-from hopline.config import CorpusConfig, ResolveConfig
+from hopline.config import CorpusConfig, PreprocessConfig, ResolveConfig, TrainConfig
 from hopline.corpus import fingerprint, source_files
 from hopline.program import parser, run, terminate_as_interrupt
 from hopline.registry import Champion, Registry
@@ -20,6 +20,8 @@ def arguments() -> argparse.ArgumentParser:
     result = parser(_STEP, __doc__ or "")
     result.add_argument("--corpus-config", required=True, help="the [corpus] section as JSON")
     result.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
+    for section in ("preprocess", "train"):  # they say what is taken over from the champion
+        result.add_argument(f"--{section}-config", default="{}", help=f"the [{section}] section as JSON")
     result.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     result.add_argument("--output", type=Path, required=True, help="folder for the resolution")
     return result
@@ -56,11 +58,18 @@ def _resolve(options: argparse.Namespace) -> None:
     files = source_files(corpus, work)
     found = fingerprint(corpus, files)
     champion = Registry(options.registry).champion()
+    standing = champion.model_id if champion else ""
+    # What the other steps take over from the champion is "" where they take nothing: their cached results then stay
+    # valid when another model is promoted.
+    preprocess = PreprocessConfig.from_json(options.preprocess_config)
+    train = TrainConfig.from_json(options.train_config)
     action, reason = decide(found, champion, config)
     with whole(options.output) as folder:
         resolution = {
             "fingerprint": found,
-            "champion": champion.model_id if champion else "",
+            "champion": standing,
+            "vocabulary_from": standing if preprocess.vocabulary == "champion" else "",
+            "start_from": standing if train.start == "champion" else "",
             "action": action,
             "reason": reason,
             "files": len(files),

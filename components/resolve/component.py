@@ -10,21 +10,32 @@ def resolve(
     *,
     corpus_config: str,
     resolve_config: str,
+    preprocess_config: str,
+    train_config: str,
     registry: str,
     work_dir: str,
     fingerprint: dsl.OutputPath(str),  # type: ignore[valid-type]
     champion: dsl.OutputPath(str),  # type: ignore[valid-type]
+    vocabulary_from: dsl.OutputPath(str),  # type: ignore[valid-type]
+    start_from: dsl.OutputPath(str),  # type: ignore[valid-type]
     resolution: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Finds the corpus fingerprint and the champion's model id ("" for none); returns "train" or "skip"."""
+    """Finds the corpus fingerprint and the champion's model id; returns "train" or "skip".
+
+    `vocabulary_from` and `start_from` are that id where the configuration has a step take something over from the
+    champion; all three may be "".
+    """
     import json
     from pathlib import Path
 
     from hopline.process import run_step
 
-    arguments = {"corpus_config": corpus_config, "resolve_config": resolve_config, "registry": registry}
-    run_step("components.resolve", {**arguments, "output": resolution.path}, work_dir)
+    sections = {"corpus_config": corpus_config, "resolve_config": resolve_config}
+    sections |= {"preprocess_config": preprocess_config, "train_config": train_config}
+    run_step("components.resolve", {**sections, "registry": registry, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
     Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
     Path(champion).write_text(found["champion"], encoding="utf-8")
+    Path(vocabulary_from).write_text(found["vocabulary_from"], encoding="utf-8")
+    Path(start_from).write_text(found["start_from"], encoding="utf-8")
     return str(found["action"])

@@ -7,6 +7,7 @@ or in an object store (`job.store`): they fetch the examples from there, and thi
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
 import sys
@@ -16,12 +17,13 @@ from typing import Any
 
 from components.train import checkpoint
 from components.train.launch import add_arguments, launch, place_examples
+from components.train.start import promoted_model, save_start
 from components.train.stored import StoredTraining
 from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
 from hopline.job import JobConfig
-from hopline.schema import EXAMPLES, TRANSFORM_FOLDER
+from hopline.schema import EXAMPLES, TRANSFORM_FOLDER, VOCABULARY_FILE
 
 KIND = "model"
 _TRAINING = "training"
@@ -33,6 +35,8 @@ def arguments() -> argparse.ArgumentParser:
     add_arguments(parser)
     parser.add_argument("--examples", type=Path, required=True, help="folder of examples (preprocess)")
     parser.add_argument("--examples-uri", default="", help="where else the same examples are, if in an object store")
+    parser.add_argument("--registry", default="", help="of the promoted models: a path, or a gs:// or s3:// URI")
+    parser.add_argument("--start-from", default="", help='the model for start = "champion"; "" for none yet')
     parser.add_argument("--output", type=Path, required=True, help="folder to make, with the model")
     return parser
 
@@ -44,39 +48,53 @@ def train(options: argparse.Namespace) -> None:
     config, job = TrainConfig.from_json(options.train_config), JobConfig.from_json(options.job)
     if options.launcher == "kubernetes":
         job.require_place()
+    if config.start == "champion" and not options.start_from:
+        print("train: there is no champion yet: training starts with random weights", file=sys.stderr)
+        config = dataclasses.replace(config, start="random")
+    start_from = options.start_from if config.start == "champion" else ""
     examples = artifacts.verify(options.examples, EXAMPLES)
     key = artifacts.content_key(
         examples=examples.id,
         model=model_config.to_dict(),
         train=config.determining(),
+        start_from=start_from,
         code=artifacts.code_digest("hopline", "components.train"),
     )
 
     def build(scratch: Path, result: Path) -> None:
         training = scratch / _TRAINING
-        if options.launcher == "kubernetes" and job.store:
-            _train_in_store(options, model_config, config, f"{job.store}/{_TRAINING}/{key}", training)
+        in_store = options.launcher == "kubernetes" and job.store
+        stored = StoredTraining(f"{job.store}/{_TRAINING}/{key}", training) if in_store else None
+        begun = stored.exists() if stored else checkpoint.exists(training / checkpoint.FOLDER)
+        if start_from and not begun:
+            model = promoted_model(options.registry, start_from, examples, model_config, scratch / "champion")
+            first = save_start(model, config, training)
+            if stored:
+                stored.send(first)
+        if stored:
+            _train_in_store(options, model_config, config, job, stored)
         else:
             launch(options, model_config, config, options.examples, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         storage.write_json(result / "config.json", {**sections, **facts})
-        facts["fingerprint"] = examples.facts["fingerprint"]
-        artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
+        facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
+        parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
+        artifacts.seal(result, KIND, parents=parents, config=sections, facts=facts)
 
     artifacts.produce(options.output, options.work_dir, "train", KIND, key, build)
 
 
 def _train_in_store(
-    options: argparse.Namespace, model_config: ModelConfig, config: TrainConfig, uri: str, training: Path
+    options: argparse.Namespace, model_config: ModelConfig, config: TrainConfig, job: JobConfig, stored: StoredTraining
 ) -> None:
-    """Trains at `uri` and makes `training` what workers of this machine would have made it."""
+    """Trains in the store and makes the local folder what workers of this machine would have made it."""
     from components.train.log import TrainingLog
 
-    store = JobConfig.from_json(options.job).store
-    launch(options, model_config, config, place_examples(options.examples, options.examples_uri, store), uri)
-    if step := StoredTraining(uri, training).fetch_newest():
-        TrainingLog(training / checkpoint.LOG_FILE, step).close()  # makes the event file
+    examples = place_examples(options.examples, options.examples_uri, job.store)
+    launch(options, model_config, config, examples, stored.uri)
+    if step := stored.fetch_newest():
+        TrainingLog(stored.folder / checkpoint.LOG_FILE, step).close()  # makes the event file
 
 
 def _export(
@@ -106,6 +124,7 @@ def _export(
     write_attention(model, load_stream(folder, examples, "valid", least=1), config.targets, result)
     for name in checkpoint.BESIDE:
         shutil.copy2(training / name, result)
+    shutil.copy2(folder / VOCABULARY_FILE, result)
     shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)
     return {
         "vocabulary_size": vocabulary_size,

@@ -4,8 +4,6 @@ Nothing is consumed, so a restarted run continues with the very batch it would h
 its own slots of the batch without asking the others.
 """
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -31,14 +29,7 @@ class Batches:
         self._stream = stream
         self._config = config
         self._memory = memory
-        targets = config.sequences * config.targets
-        # One window more than fits: a random offset cuts the stream's first and last window short.
-        windows = math.ceil(len(stream.ids) / config.targets) + 1
-        self.steps_per_epoch = (
-            math.ceil(stream.targets / targets)
-            if config.sampling == "random"
-            else math.ceil(windows / config.sequences)
-        )
+        self.steps_per_epoch = config.steps_per_epoch(stream.targets, len(stream.ids) - stream.targets)
 
     def starts(self, step: int) -> npt.NDArray[np.int64]:
         """The first target's position of every slot, shape (sequences,), for the batch that makes step + 1."""

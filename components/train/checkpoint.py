@@ -100,10 +100,14 @@ def repair(folder: Path) -> int:
             print(f"train: {damage}; this checkpoint is removed", file=sys.stderr)
             storage.remove_tree(directory)
     _prune(folder)
-    newest = newest_step(folder)
-    if found and not newest:
+    if found and not exists(folder):
         print("train: no sound checkpoint is left: training starts from the beginning", file=sys.stderr)
-    return newest
+    return newest_step(folder)
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, sound or not."""
+    return bool(_newest_first(folder))
 
 
 def newest_step(folder: Path) -> int:

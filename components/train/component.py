@@ -24,19 +24,25 @@ def train(
     examples: dsl.Input[dsl.Dataset],
     model_config: str,
     train_config: str,
+    registry: str,
+    start_from: str,
     launcher: str,
     job: str,
     work_dir: str,
     task_config: dsl.TaskConfig,
     model: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains a model on the examples, with the workers that `launcher` starts; `job` is their place in a cluster."""
+    """Trains a model on the examples, with the workers that `launcher` starts; `job` is their place in a cluster.
+
+    It starts with the weights of the champion that `start_from` names, if it does.
+    """
     import dataclasses
     import json
 
     from hopline.process import run_step
 
     arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher, "job": job}
+    arguments |= {"registry": registry, "start_from": start_from}
     arguments["task_config"] = json.dumps(dataclasses.asdict(task_config))
     places = {"examples": examples.path, "examples_uri": examples.uri, "output": model.path}
     run_step("components.train", {**arguments, **places}, work_dir)

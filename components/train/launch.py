@@ -19,6 +19,7 @@ from hopline.errors import UserError
 from hopline.job import JobConfig
 from hopline.objects import Store
 from hopline.schema import EXAMPLES
+from hopline.section import require
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -106,6 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run(options: argparse.Namespace) -> None:
         program.terminate_as_interrupt()
         model_config, config = ModelConfig.from_json(options.model_config), TrainConfig.from_json(options.train_config)
+        require(
+            config.start == "random",
+            f'train.start is "{config.start}", but this program knows no registry',
+            "run python -m components.train, or set train.start to random",
+        )
         examples, training = remote.parse_place(options.examples), remote.parse_place(options.training_dir)
         launch(options, model_config, config, examples, training)
 

@@ -34,9 +34,14 @@ class StoredTraining:
     """
 
     def __init__(self, uri: str, folder: Path) -> None:
+        self.uri = uri
         self.folder = folder
         self._uri = f"{uri}/{checkpoint.FOLDER}"
         self._store = Store(self._uri)
+
+    def exists(self) -> bool:
+        """Whether there is a whole checkpoint."""
+        return any(MANIFEST in files for files in self._trees().values())
 
     def newest_step(self) -> int:
         """The step of the newest whole checkpoint; 0 when there is none."""
@@ -100,7 +105,8 @@ class StoredTraining:
         except DamagedError as error:
             return error.message
         for beside in checkpoint.BESIDE:
-            shutil.copy2(directory / beside, self.folder / beside)
+            if (directory / beside).exists():  # a first checkpoint, with a champion's weights, has none
+                shutil.copy2(directory / beside, self.folder / beside)
         return ""
 
     def _forget_others(self, kept: str) -> None:

@@ -82,8 +82,10 @@ class Trainer:
             PreemptedError: `stopping` turned true here or on another worker; everything is saved.
         """
         self._restore()
-        state, steps = self._state, self._last_step()
+        state, steps = self._state, self._config.most_steps(self._batches.steps_per_epoch)
         log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
+        if self._chief:
+            print(f"train: {self._batches.steps_per_epoch:,} steps an epoch, at most {steps:,} steps", file=sys.stderr)
         progress = self._progress(steps)
         progress.update(state.step * self._targets_per_step)
         saved_at = time.monotonic()
@@ -123,10 +125,6 @@ class Trainer:
     @property
     def _targets_per_step(self) -> int:
         return self._config.sequences * self._config.targets
-
-    def _last_step(self) -> int:
-        steps = self._config.epochs * self._batches.steps_per_epoch
-        return min(steps, self._config.max_steps) if self._config.max_steps else steps
 
     def _progress(self, steps: int) -> Progress:
         total, done = steps * self._targets_per_step, self._state.step * self._targets_per_step
@@ -210,7 +208,7 @@ class Trainer:
         log.flush()
         # Before the checkpoint: a finished one promises that all else is there.
         plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
-        current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
+        current = {**self._weights(), **arrays("slot", self._train_step.slots)}
         saved = Checkpoint(self._state, current, self._best)
         beside = [self._scratch / name for name in BESIDE] if self._sender else []
         directory = checkpoint.save(self._scratch / checkpoint.FOLDER, saved, beside)
@@ -218,7 +216,7 @@ class Trainer:
             self._sender.add(directory)
 
     def _restore(self) -> None:
-        """Continues from the newest sound checkpoint, if there is one."""
+        """Continues from the newest sound checkpoint, if there is one; one of step 0 has a promoted model's weights."""
         found = checkpoint.load_newest(self._scratch / checkpoint.FOLDER)
         if found is not None:
             self._state, self._best = found.state, found.best
@@ -226,7 +224,17 @@ class Trainer:
             for name, variable in _named("slot", self._train_step.slots):
                 variable.assign(found.current[name])
             if self._chief:
-                print(f"train: continuing after step {self._state.step:,}", file=sys.stderr)
+                where = (
+                    f"continuing after step {self._state.step:,}"
+                    if self._state.step
+                    else "starting with a champion's weights"
+                )
+                print(f"train: {where}", file=sys.stderr)
+        elif self._config.start == "champion":
+            raise InternalError(
+                f"{self._scratch / checkpoint.FOLDER} holds no sound checkpoint, not even the one to start from",
+                remedy="run the train step again: it takes the champion's weights anew",
+            )
         self._require_one_start()
 
     def _require_one_start(self) -> None:
@@ -241,7 +249,7 @@ class Trainer:
             )
 
     def _weights(self) -> Arrays:
-        return _arrays("model", self._model.variables)
+        return arrays("model", self._model.variables)
 
 
 def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainConfig) -> MemoryNetwork:
@@ -252,15 +260,16 @@ def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainCo
     return model
 
 
-def set_weights(model: MemoryNetwork, arrays: Arrays) -> None:
+def set_weights(model: MemoryNetwork, weights: Arrays) -> None:
     """Puts a checkpoint's weights into the model."""
     for name, variable in _named("model", model.variables):
-        variable.assign(arrays[name])
+        variable.assign(weights[name])
 
 
 def _named(prefix: str, variables: list[keras.Variable]) -> list[tuple[str, keras.Variable]]:
     return [(f"{prefix}.{index:03}", variable) for index, variable in enumerate(variables)]
 
 
-def _arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+def arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+    """The variables as a checkpoint has them, "model" or "slot"."""
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(prefix, variables)}

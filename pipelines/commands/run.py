@@ -51,7 +51,8 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pipelines.closing import print_failure, print_result
-    from pipelines.output import open_output
+    from pipelines.estimate import describe
+    from pipelines.output import RUNS, open_output
     from pipelines.run import LOG, run_pipeline
 
     overrides = [*options.overrides]
@@ -61,6 +62,8 @@ def _run(options: argparse.Namespace) -> int:
     config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
     console = Console(highlight=False)
     output = open_output(options.output)
+    for line in describe(config, output.folder / RUNS):
+        console.print(line, markup=False, soft_wrap=True)
     run = run_pipeline(config, output, console, options.runner)
     if run.failure is None:
         print_result(run, output, console)

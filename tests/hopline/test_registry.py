@@ -47,6 +47,27 @@ def test_a_version_is_the_whole_model_directory(registry, model, tmp_path):
     assert artifacts.verify(folder, "model").id == champion.model_id
 
 
+def test_a_model_is_found_by_its_id_also_when_it_is_champion_no_more(registry, model):
+    promote(registry, model("a"))
+    promote(registry, model("b"))
+    assert registry.version(model_id(model("a"))) == 1
+    assert registry.version(model_id(model("b"))) == 2
+    with pytest.raises(UserError, match="no version that is model never-promoted"):
+        registry.version("never-promoted")
+
+
+def test_one_file_of_a_version_is_read_and_checked(registry, model):
+    version = promote(registry, model("a")).version
+    manifest, text = registry.read(version, "saved_model/weights")
+    assert (manifest.id, text) == (model_id(model("a")), "a")
+    with pytest.raises(UserError, match=r"has no vocabulary\.txt"):
+        registry.read(version, "vocabulary.txt")
+    for spoiled in (b"another", None):
+        overwrite(registry, f"versions/{version}/saved_model/weights", spoiled)
+        with pytest.raises(UserError, match=r"weights (differs from|is missing)"):
+            registry.read(version, "saved_model/weights")
+
+
 def test_a_version_in_a_folder_is_not_copied_to_be_used(local_registry, model, tmp_path):
     promote(local_registry, model("a"))
     assert str(local_registry.fetch(1, tmp_path / "unused")) == local_registry.location(1)

@@ -60,7 +60,8 @@ def fill(step, result, behaviour):
     facts = {}
     if step == "resolve":
         action = behaviour or "train"
-        found = {"fingerprint": "f", "champion": "", "action": action, "reason": f"told to {action}"}
+        found = {"fingerprint": "f", "champion": "", "vocabulary_from": "", "start_from": ""}
+        found |= {"action": action, "reason": f"told to {action}"}
         storage.write_json(result / "resolution.json", found)
     if step == "evaluate":
         decision = behaviour if behaviour in {"promote", "reject"} else "promote"

@@ -9,7 +9,8 @@ from hopline.config import CorpusConfig, PreprocessConfig
 from hopline.corpus import fingerprint, source_files
 from hopline.data import read_shard
 from hopline.errors import HoplineError
-from hopline.schema import EXAMPLES, SPLITS
+from hopline.registry import Registry
+from hopline.schema import EXAMPLES, RESERVED_WORDS, SPLITS, VOCABULARY_FILE
 
 ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}
 
@@ -22,10 +23,26 @@ class Case:
     corpus: dict
     options: dict
     stale: bool = False
+    promoted: tuple[str, ...] = ()  # the champion's words, reserved ones not counted
 
 
-def case(files, *, stale=False, corpus=ONE_SPLIT, **options):
-    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale)
+def case(files, *, stale=False, promoted=(), corpus=ONE_SPLIT, **options):
+    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale, promoted)
+
+
+def promote_vocabulary(folder, words, *, lowercase=False):
+    """Makes a champion that knows these words in the registry in `folder`; returns its id."""
+    registry = Registry(folder / "registry")
+    champion = registry.champion()
+    model = folder / f"model-{champion.version + 1 if champion else 1}"
+    model.mkdir(parents=True)
+    text = "".join(f"{word}\n" for word in (*RESERVED_WORDS, *words))
+    (model / VOCABULARY_FILE).write_text(text, encoding="utf-8")
+    facts = {"fingerprint": "f", "lowercase": lowercase}
+    manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
+    compared = champion.model_id if champion else ""
+    registry.promote(model, evaluation=model.name, perplexity=1.0, split="valid", compared_with=compared)
+    return manifest.id
 
 
 @dataclass
@@ -74,4 +91,7 @@ def prepare(folder, case):
         "output": str(folder / "examples"),
         "work-dir": str(folder / "work"),
     }
+    if case.promoted:
+        promoted = promote_vocabulary(folder, case.promoted)
+        arguments |= {"registry": str(folder / "registry"), "vocabulary-from": promoted}
     return [part for name, value in arguments.items() for part in (f"--{name}", value)]

@@ -34,6 +34,7 @@ TRICKY_WORDS = [
     *["naïve", "à", "😀", "the<eos>cat", "<PAD>", "on", "the"],
 ]
 LINES = "".join(f"word{number % 17} word{number % 5} and the line {number % 3}\n" for number in range(400))
+PROMOTED = ("on", "\u00e0", "the", "never-here")
 
 
 CASES = {
@@ -41,6 +42,13 @@ CASES = {
     "tricky, all words": case(TRICKY),
     "lowercase": case(TRICKY, lowercase=True),
     "min_count": case(TRICKY, min_count=2),
+    "champion's words": case(
+        TRICKY, promoted=PROMOTED, vocabulary="champion", max_words=1, min_count=9, max_unknown_rate=0.7
+    ),
+    "champion's words, lowercase here": case(TRICKY, promoted=PROMOTED, vocabulary="champion", lowercase=True),
+    "champion's words, hardly any known": case(LINES, promoted=("sat",), vocabulary="champion"),
+    "champion not asked for": case(TRICKY, promoted=PROMOTED),
+    "no champion yet": case(TRICKY, vocabulary="champion"),
     "one shard": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5),
     "many shards": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5, shard_bytes=1000),
     "patterns": case(
@@ -113,6 +121,32 @@ def test_whitespace_is_what_pythons_split_takes_for_it(outcomes):
     assert transform(outcomes["tricky"], text)[1] == text.split()
 
 
+def test_the_champions_words_keep_their_ids_whatever_the_text_holds(outcomes):
+    outcome = outcomes["champion's words"]
+    assert outcome.vocabulary == [*RESERVED_WORDS, *PROMOTED]
+    expected = [outcome.vocabulary.index(word) if word in (*PROMOTED, "<eos>") else UNKNOWN for word in TRICKY_WORDS]
+    assert outcome.tokens("train") == {"text": expected}
+    assert transform(outcome, TRICKY) == (expected, TRICKY_WORDS)
+    promoted = outcome.output.with_name("registry") / "versions" / "1"
+    assert (outcome.output / "vocabulary.txt").read_bytes() == (promoted / "vocabulary.txt").read_bytes()
+    assert outcome.manifest.parents == {"vocabulary": artifacts.read_manifest(promoted, "model").id}
+
+
+def test_whitespace_is_the_same_with_the_champions_words(outcomes):
+    characters = [chr(point) for point in range(1, 0x3100) if point != ord("\n")]
+    text = "a".join(characters)
+    assert transform(outcomes["champion's words"], text)[1] == text.split()
+
+
+@pytest.mark.parametrize("name", ["champion not asked for", "no champion yet"])
+def test_else_the_words_are_the_corpuss_own_and_the_examples_the_very_same(outcomes, name):
+    plain, outcome = outcomes["tricky, all words"], outcomes[name]
+    assert outcome.vocabulary == plain.vocabulary
+    assert (outcome.manifest.parents, outcome.manifest.config["preprocess"]) == (
+        plain.manifest.parents, plain.manifest.config["preprocess"],
+    )  # fmt: skip
+
+
 def test_lowercase_folds_words_before_they_are_counted(outcomes):
     vocabulary = outcomes["lowercase"].vocabulary
     assert "cat" in vocabulary
@@ -181,6 +215,8 @@ def test_invalid_utf8_is_replaced_on_request(outcomes):
         ("only reserved words", "the vocabulary is empty"),
         ("stale", "the corpus has changed"),
         ("no such runner", "NoSuchRunner"),
+        ("champion's words, lowercase here", "preprocess.lowercase is true"),
+        ("champion's words, hardly any known", "of the train split is unknown"),
     ],
 )
 def test_bad_input_is_the_users_error_in_its_own_words_and_leaves_no_output(outcomes, name, message):
@@ -194,7 +230,7 @@ def test_bad_input_is_the_users_error_in_its_own_words_and_leaves_no_output(outc
 def test_all_other_cases_end_well(outcomes):
     failed = {name for name, outcome in outcomes.items() if outcome.code != ExitCode.DONE}
     assert {name: outcomes[name].failure for name in failed if outcomes[name].code != ExitCode.USER} == {}
-    assert len(failed) == 11
+    assert len(failed) == 13
 
 
 def test_the_graph_loads_and_runs_where_tensorflow_transform_is_not_installed(outcomes):

@@ -6,7 +6,7 @@ import pytest
 
 from components.resolve.__main__ import decide, main
 from hopline import artifacts
-from hopline.config import CorpusConfig, ResolveConfig
+from hopline.config import CorpusConfig, PreprocessConfig, ResolveConfig, TrainConfig
 from hopline.errors import ExitCode
 from hopline.process import FAILURE_FILE, read_failure
 from hopline.registry import Champion, Registry
@@ -38,11 +38,13 @@ class World:
         self.folder, self.text = folder, folder / "text.txt"
         self.text.write_text("some words\n")
 
-    def resolve(self, train=None, **options):
+    def resolve(self, train=None, vocabulary="own", start="random", **options):
         """The exit code; the resolution is in `self.found`, the failure in `self.failure`."""
         arguments = {
             "corpus-config": CorpusConfig(train=train or str(self.text)).to_json(),
             "resolve-config": ResolveConfig(**options).to_json(),
+            "preprocess-config": PreprocessConfig(vocabulary=vocabulary).to_json(),
+            "train-config": TrainConfig(start=start).to_json(),
             "registry": str(self.folder / "registry"),
             "output": str(self.folder / "resolution"),
             "work-dir": str(self.folder / "work"),
@@ -86,6 +88,20 @@ def test_the_champion_of_this_very_corpus_ends_the_run_until_the_text_changes(wo
     world.text.write_text("other words\n")
     world.resolve(skip_unchanged=True)
     assert (world.found["champion"], world.found["action"]) == (model_id, "train")
+
+
+def test_what_is_taken_over_is_the_champions_id_only_where_the_configuration_says_so(world):
+    world.resolve(vocabulary="champion", start="champion")
+    assert (world.found["vocabulary_from"], world.found["start_from"]) == ("", "")
+    model_id = world.promote()
+    for settings, expected in [
+        ({}, ("", "")),
+        ({"vocabulary": "champion"}, (model_id, "")),
+        ({"start": "champion"}, ("", model_id)),
+        ({"vocabulary": "champion", "start": "champion"}, (model_id, model_id)),
+    ]:
+        assert world.resolve(**settings) == ExitCode.DONE
+        assert (world.found["vocabulary_from"], world.found["start_from"]) == expected
 
 
 def test_a_missing_corpus_is_the_users_error_and_leaves_no_output(world):

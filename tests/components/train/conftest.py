@@ -40,11 +40,11 @@ class Run:
         return json.loads((self.work / FAILURE_FILE).read_text())
 
 
-def command(examples, folder, model=MODEL, **train):
+def command(examples, folder, model=MODEL, extra=(), **train):
     return [
         sys.executable, "-m", "components.train", "--examples", str(examples),
         "--model-config", json.dumps(model), "--train-config", json.dumps({**TRAIN, **train}),
-        "--output", str(folder / "model"), "--work-dir", str(folder / "work"),
+        "--output", str(folder / "model"), "--work-dir", str(folder / "work"), *extra,
     ]  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+"""The vocabulary of a promoted model, for models that are to share it."""
+
+from dataclasses import dataclass
+
+from hopline.config import PreprocessConfig
+from hopline.registry import Registry
+from hopline.schema import VOCABULARY_FILE
+from hopline.section import require
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words by id, the reserved ones first, and the model that they are from."""
+
+    words: list[str]
+    model_id: str
+
+
+def promoted_vocabulary(registry: str, model_id: str, config: PreprocessConfig) -> Vocabulary:
+    """The vocabulary of the model `model_id`, which is or was champion in `registry`.
+
+    Raises:
+        UserError: the model or its vocabulary is missing or damaged, or its text was lowercased and this is not to be.
+    """
+    promoted = Registry(registry)
+    version = promoted.version(model_id)
+    manifest, text = promoted.read(version, VOCABULARY_FILE)
+    lowercase = bool(manifest.facts["lowercase"])
+    require(
+        config.lowercase == lowercase,
+        f"preprocess.lowercase is {str(config.lowercase).lower()}, but the vocabulary of champion {version} was made "
+        f"with {str(lowercase).lower()}",
+        f'set preprocess.lowercase = {str(lowercase).lower()}, or preprocess.vocabulary = "own"',
+    )
+    return Vocabulary(text.removesuffix("\n").split("\n"), model_id)
