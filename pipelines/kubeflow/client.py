@@ -2,97 +2,24 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from hopline.errors import UserError
-from pipelines.kubeflow.connection import Connection, Json, NotFoundError
+from pipelines.kubeflow.connection import Connection, NotFoundError
+from pipelines.kubeflow.resources import (
+    ENDED,
+    Json,
+    RecurringRun,
+    Run,
+    Version,
+    recurring_run_of,
+    run_of,
+    version_of,
+)
 
-ENDED = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})  # the states that a run does not leave
 _API = "/apis/v2beta1"
 _PAGE = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """A version of a pipeline: `id` and `pipeline` are the server's, `name` is ours."""
-
-    id: str
-    pipeline: str
-    name: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A node of a run's workflow, as Argo has it.
-
-    Attributes:
-        name: of the task, or of a part of it such as "train-driver" or "executor".
-        state: PENDING, RUNNING, SUCCEEDED, SKIPPED, FAILED, CANCELED ...
-        started: None for not yet.
-        finished: None for not yet.
-        children: the nodes' names that follow, `<workflow>-<number>`.
-    """
-
-    name: str
-    state: str
-    started: datetime | None = None
-    finished: datetime | None = None
-    children: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run as it is now."""
-
-    id: str
-    name: str
-    state: str
-    description: str = ""
-    experiment: str = ""
-    version: str = ""
-    recurring_run: str = ""
-    created: datetime | None = None
-    finished: datetime | None = None
-    error: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    tasks: tuple[Task, ...] = ()
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has come to an end, good or bad."""
-        return self.state in ENDED
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurringRun:
-    """A schedule as the server has it.
-
-    Attributes:
-        id: the server's.
-        name: shown to people, and not unique.
-        cron: six fields, the first of them seconds; "" for a schedule that counts seconds instead.
-        enabled: whether it fires.
-        max_concurrency: how many of its runs may be active.
-        no_catchup: whether missed times are left out.
-        pipeline: and `version`: what it runs; `version` is "" for the newest.
-    """
-
-    id: str
-    name: str
-    cron: str
-    enabled: bool
-    max_concurrency: int
-    no_catchup: bool
-    pipeline: str
-    version: str
-    description: str = ""
-    experiment: str = ""
-    service_account: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Client:
@@ -123,7 +50,7 @@ class Client:
     def find_version(self, pipeline: str, name: str) -> Version | None:
         """The version `name` of the pipeline with this id, if there is one."""
         found = self._version(pipeline, name)
-        return _version(found) if found else None
+        return version_of(found) if found else None
 
     def upload_version(
         self, pipeline: str, name: str, content: bytes, *, description: str = "", tags: Mapping[str, str] | None = None
@@ -136,12 +63,12 @@ class Client:
             query={**query, "tags": json.dumps(dict(tags)) if tags else ""},
             file=("pipeline.yaml", content),
         )
-        return _version(created)
+        return version_of(created)
 
     def versions(self, pipeline: str) -> Iterator[Version]:
         """All versions of the pipeline with this id, newest first."""
         found = self._list(f"pipelines/{quote(pipeline)}/versions", "pipeline_versions", sort_by="created_at desc")
-        return map(_version, found)
+        return map(version_of, found)
 
     def find_experiment(self, name: str) -> str | None:
         """The id of the experiment `name`, if there is one."""
@@ -175,7 +102,7 @@ class Client:
             query = _filter(display_name=name, description=description)
             return next(self._list("runs", "runs", filter=query, experiment_id=experiment), None)
 
-        return _run(self._connection.create(f"{_API}/runs", find, body=body))
+        return run_of(self._connection.create(f"{_API}/runs", find, body=body))
 
     def run(self, identity: str) -> Run:
         """The run with this id.
@@ -183,12 +110,12 @@ class Client:
         Raises:
             NotFoundError: there is none.
         """
-        return _run(self._connection.get(f"{_API}/runs/{quote(identity, safe='')}"))
+        return run_of(self._connection.get(f"{_API}/runs/{quote(identity, safe='')}"))
 
     def runs(self, experiment: str = "") -> Iterator[Run]:
         """The runs, of one experiment if its id is given, newest first; fetched as they are taken."""
         place = {"experiment_id": experiment} if experiment else {"namespace": self.namespace}
-        return map(_run, self._list("runs", "runs", sort_by="created_at desc", **place))
+        return map(run_of, self._list("runs", "runs", sort_by="created_at desc", **place))
 
     def terminate(self, identity: str) -> None:
         """Ends the run with this id; one that has ended, or that somebody else is ending, is left as it is."""
@@ -247,19 +174,19 @@ class Client:
             found = self._list("recurringruns", "recurringRuns", filter=query, experiment_id=experiment)
             return next(found, None)
 
-        return _recurring_run(self._connection.create(f"{_API}/recurringruns", find, body=body))
+        return recurring_run_of(self._connection.create(f"{_API}/recurringruns", find, body=body))
 
     def recurring_runs(self, experiment: str = "") -> Iterator[RecurringRun]:
         """All schedules, of one experiment if its id is given, newest first."""
         place = {"experiment_id": experiment} if experiment else {"namespace": self.namespace}
         found = self._list("recurringruns", "recurringRuns", sort_by="created_at desc", **place)
-        return map(_recurring_run, found)
+        return map(recurring_run_of, found)
 
-    def enable_recurring_run(self, identity: str, *, enabled: bool) -> None:
+    def enablerecurring_run_of(self, identity: str, *, enabled: bool) -> None:
         """Lets the schedule with this id fire, or no more."""
         self._connection.patiently("POST", f"{_recurring(identity)}:{'enable' if enabled else 'disable'}")
 
-    def delete_recurring_run(self, identity: str) -> None:
+    def deleterecurring_run_of(self, identity: str) -> None:
         """Removes the schedule with this id; its runs stay, also those that are active."""
         try:
             # By default Kubernetes would remove a schedule's workflows with it, in the middle of their work.
@@ -309,64 +236,3 @@ def _filter(**values: str) -> str:
     """A filter, as the API has it, for things all of whose fields have these values."""
     predicates = [{"operation": "EQUALS", "key": key, "string_value": value} for key, value in values.items()]
     return json.dumps({"predicates": predicates})
-
-
-def _version(content: Json) -> Version:
-    return Version(
-        id=content["pipeline_version_id"],
-        pipeline=content["pipeline_id"],
-        name=content.get("name") or content["display_name"],
-        tags=content.get("tags", {}),
-    )
-
-
-def _run(content: Json) -> Run:
-    details = content.get("run_details", {}).get("task_details", [])
-    return Run(
-        id=content["run_id"],
-        name=content.get("display_name", ""),
-        state=content.get("state", "PENDING"),  # before the workflow is seen there is none
-        description=content.get("description", ""),
-        experiment=content.get("experiment_id", ""),
-        version=content.get("pipeline_version_reference", {}).get("pipeline_version_id", ""),
-        recurring_run=content.get("recurring_run_id", ""),
-        created=_time(content.get("created_at")),
-        finished=_time(content.get("finished_at")),
-        error=content.get("error", {}).get("message", ""),
-        parameters=content.get("runtime_config", {}).get("parameters", {}),
-        tasks=tuple(_task(detail) for detail in details),
-    )
-
-
-def _task(detail: Json) -> Task:
-    return Task(
-        name=detail.get("display_name", ""),
-        state=detail.get("state", "PENDING"),
-        started=_time(detail.get("start_time")),
-        finished=_time(detail.get("end_time")),
-        children=tuple(child["pod_name"] for child in detail.get("child_tasks", []) if "pod_name" in child),
-    )
-
-
-def _recurring_run(content: Json) -> RecurringRun:
-    reference = content.get("pipeline_version_reference", {})
-    return RecurringRun(
-        id=content["recurring_run_id"],
-        name=content.get("display_name", ""),
-        cron=content.get("trigger", {}).get("cron_schedule", {}).get("cron", ""),
-        enabled=content.get("status") == "ENABLED",
-        max_concurrency=int(content.get("max_concurrency", 0)),
-        no_catchup=content.get("no_catchup", False),
-        pipeline=reference.get("pipeline_id", ""),
-        version=reference.get("pipeline_version_id", ""),
-        description=content.get("description", ""),
-        experiment=content.get("experiment_id", ""),
-        service_account=content.get("service_account", ""),
-        parameters=content.get("runtime_config", {}).get("parameters", {}),
-    )
-
-
-def _time(text: str | None) -> datetime | None:
-    """A time as the server writes it; the year 1970 is its word for never."""
-    time = datetime.fromisoformat(text) if text else None
-    return time if time and time.timestamp() > 0 else None

@@ -17,8 +17,7 @@ import kfp_server_api
 import urllib3
 
 from hopline.errors import InternalError, UserError
-
-Json = dict[str, Any]
+from pipelines.kubeflow.resources import Json
 
 PATIENCE_SECONDS = 60.0
 _LONGEST_PAUSE = 15.0
