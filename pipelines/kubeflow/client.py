@@ -182,11 +182,11 @@ class Client:
         found = self._list("recurringruns", "recurringRuns", sort_by="created_at desc", **place)
         return map(recurring_run_of, found)
 
-    def enablerecurring_run_of(self, identity: str, *, enabled: bool) -> None:
+    def enable_recurring_run(self, identity: str, *, enabled: bool) -> None:
         """Lets the schedule with this id fire, or no more."""
         self._connection.patiently("POST", f"{_recurring(identity)}:{'enable' if enabled else 'disable'}")
 
-    def deleterecurring_run_of(self, identity: str) -> None:
+    def delete_recurring_run(self, identity: str) -> None:
         """Removes the schedule with this id; its runs stay, also those that are active."""
         try:
             # By default Kubernetes would remove a schedule's workflows with it, in the middle of their work.
