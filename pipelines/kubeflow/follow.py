@@ -99,10 +99,7 @@ def outcome(client: Client, run: Run, *, terminated: bool = False) -> Outcome:
         )
         return Outcome(run, failure=failure)
     if failed is None:
-        reason = run.error or "Kubeflow does not say why; a run also ends after cluster.max_seconds"
-        return Outcome(
-            run, failure=InternalError(f"the run {run.id} failed outside of its steps: {reason}", remedy="see its page")
-        )
+        return Outcome(run, failure=_outside(run))
     log = step_log(client, run, failed)
     tail = tuple(plain(log)[-_TAIL_LINES:])
     said = failure_from(told(log).get("failure"))
@@ -115,6 +112,13 @@ def step_log(client: Client, run: Run, step: str) -> str:
         if log := client.log(run.id, pod):
             return log
     return ""
+
+
+def _outside(run: Run) -> InternalError:
+    """The error for a run that failed while no step of ours did."""
+    node = next((task.name for task in run.tasks if task.state == "FAILED" and task.name.endswith("-driver")), "")
+    reason = run.error or (f"its node {node} failed" if node else "it may have come to cluster.max_seconds")
+    return InternalError(f"the run {run.id} failed outside of its steps: {reason}", remedy="see the run's page")
 
 
 def _silent(step: str, log: str) -> InternalError:

@@ -2,8 +2,8 @@
 
 Kubeflow makes of a task `train` the nodes `train-driver`, a pod that asks the cache, and `train`, a graph whose one
 node `executor` is the pod that does the work: skipped where the cache had the result.  Each may be tried several
-times: `executor(0)`, `executor(1)`.  The API shows every node's own name and the ids of those that follow it, and neither the
-node's id nor its pod.  Both are made from its full name, such as `hopline-x7(0).root(0).train(0).executor(0)`
+times: `executor(0)`, `executor(1)`.  The API shows every node's own name and the ids of those that follow it, and
+neither the node's id nor its pod.  Both are made from its full name, such as `hopline-x7(0).root(0).train(0)`
 (argoproj/argo-workflows, `NodeID` and `GeneratePodName`), so the full names are those whose ids exist.
 """
 
@@ -33,8 +33,10 @@ def views(run: Run) -> list[StepView]:
 
 def pods(run: Run, step: str) -> list[str]:
     """What the pod of the step's last try may be called; nothing if there was none."""
-    tries = [name for name in _full_names(run) if re.search(rf"\.{step}(\(\d+\))?\.executor(\(\d+\))?$", name)]
-    tries = [name for name in tries if f"{name}(0)" not in tries]  # the node over the tries is no pod
+    names = _full_names(run)
+    tries = [name for name in names if re.search(rf"\.{step}(\(\d+\))?\.executor(\(\d+\))?$", name)]
+    if any(name.endswith(")") for name in names):  # then a pod is a try; what has none was skipped
+        tries = [name for name in tries if name.endswith(")")]
     if not tries:
         return []
     last = max(tries, key=lambda name: [int(number) for number in re.findall(r"\((\d+)\)", name)])
