@@ -46,7 +46,7 @@ def pods(run: Run, step: str) -> list[str]:
 
 def _view(run: Run, step: str) -> StepView:
     task, driver = _task(run, step), _task(run, f"{step}-driver")
-    if task is None or not task.state or (driver and driver.state == "FAILED"):
+    if task is None or (driver and driver.state == "FAILED"):
         return StepView(step, _without_pod(run, driver))
     state = _STATES.get(task.state, State.RUNNING)
     if state is State.RUNNING and run.ended:
@@ -69,7 +69,8 @@ def _without_pod(run: Run, driver: Task | None) -> State:
 
 
 def _task(run: Run, name: str) -> Task | None:
-    return next((task for task in run.tasks if task.name == name), None)
+    """The node of this name, unless it was left out."""
+    return next((task for task in run.tasks if task.name == name and task.state), None)
 
 
 def _workflow(run: Run) -> str:

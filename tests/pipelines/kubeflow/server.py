@@ -175,6 +175,7 @@ class KubeflowServer:
         run = _known(self.runs, request.path["run_id"], "Run")
         refuse(run["state"] not in ACTIVE, 400, f"Failed to terminate a run {run['run_id']}. Row not found")
         run["state"] = "CANCELING"
+        run["state_history"] = [{"update_time": self.stamp(), "state": "CANCELING"}]
         return {}
 
     def _recurring_run_service_create_recurring_run(self, request):

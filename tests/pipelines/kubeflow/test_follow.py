@@ -7,7 +7,8 @@ import pytest
 from hopline.errors import DivergedError, ExitCode, InternalError, PreemptedError, UserError
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.connection import UnreachableError
-from pipelines.kubeflow.follow import FollowError, follow, step_log
+from pipelines.kubeflow.follow import FollowError, follow
+from pipelines.kubeflow.logs import own_lines, step_log
 from pipelines.watch import State
 from tests.pipelines.kubeflow.server import failing
 from tests.pipelines.kubeflow.test_client import start
@@ -116,9 +117,10 @@ def test_a_run_that_fails_outside_of_its_steps_names_the_node(play):
     assert "root-driver" in came.failure.message
 
 
-def test_a_run_that_somebody_else_terminates_is_told_apart_from_a_failure(server, play):
+def test_a_run_that_somebody_else_terminates_is_told_apart_from_a_failure(play):
     def terminate(workflow):
-        workflow.run["state"] = "CANCELING"
+        past = {"update_time": workflow.server.stamp(), "state": "CANCELING"}
+        workflow.run.update(state="CANCELING", state_history=[past])
 
     came = play(lambda w: w.starts("resolve"), terminate, lambda w: w.ends("resolve", state="FAILED").over("FAILED"))
     assert isinstance(came.failure, PreemptedError)
@@ -163,3 +165,29 @@ def test_a_log_is_found_also_where_tasks_are_retried(server, client):
     server.logs.clear()
     server.logs[run.id, workflow.pod("resolve", "retry-system-container-impl")] = "tried"
     assert step_log(client, client.run(run.id), "resolve") == "tried"
+
+
+LOG = """\
+I1121 15:02:44.277825      16 main.go:67] Setting log level to: '1'
+[KFP Executor 2026-11-21 15:02:44,858 INFO]: Got executor_input:
+{
+    "inputs": {
+        "parameterValues": {}
+    }
+}
+resolve: train. There is no champion yet.
+  two words
+
+hopline-record {"kind": "resolution"}
+[KFP Executor 2026-11-21 15:02:45,470 INFO]: Wrote executor output file to /minio/output_metadata.json.
+I1121 15:02:45.513059      16 launcher_v2.go:1230] ExecutorOutput: {
+  "artifacts": {}
+}
+I1121 15:02:45.626899      16 launcher_v2.go:206] publish success.
+time=2026-11-21T15:02:46.189Z level=INFO msg="sub-process exited" argo=true error=<nil>
+"""
+
+
+def test_what_a_step_says_is_told_from_what_kubeflow_says_around_it():
+    """The log is that of a real pod, shortened."""
+    assert own_lines(LOG) == ["resolve: train. There is no champion yet.", "  two words"]

@@ -1,6 +1,5 @@
 """The steps among a workflow's nodes, on a server in memory and as a real one showed them."""
 
-
 import pytest
 
 from pipelines.kubeflow.nodes import STEPS, pods, views
