@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from hopline.cluster import ClusterConfig
 from hopline.errors import UserError
 from hopline.job import JobConfig
 from hopline.section import Section, at_least, fraction, one_of, positive, require, unknown_key
@@ -235,6 +236,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     job: JobConfig = field(default_factory=JobConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
         require(

@@ -50,7 +50,7 @@ def run_local(config: Config, *, output: Path, registry: str, root: Path, runner
         workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
         raise_on_error=True,
     )
-    training_pipeline(registry=registry, work_dir=str(output / CACHE), launcher="local", **parameters(config))
+    training_pipeline()(registry=registry, work_dir=str(output / CACHE), launcher="local", **parameters(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

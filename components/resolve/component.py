@@ -29,11 +29,13 @@ def resolve(
     from pathlib import Path
 
     from hopline.process import run_step
+    from hopline.records import tell
 
     sections = {"corpus_config": corpus_config, "resolve_config": resolve_config}
     sections |= {"preprocess_config": preprocess_config, "train_config": train_config}
     run_step("components.resolve", {**sections, "registry": registry, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
+    tell("resolution", found)
     Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
     Path(champion).write_text(found["champion"], encoding="utf-8")
     Path(vocabulary_from).write_text(found["vocabulary_from"], encoding="utf-8")
