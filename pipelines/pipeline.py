@@ -20,8 +20,12 @@ _DEFAULTS = Config()
 
 
 def parameters(config: Config) -> dict[str, str]:
-    """The parameters of the pipeline that hold `config`: each section as canonical JSON, by the section's name."""
-    return {section.name: getattr(config, section.name).to_json() for section in dataclasses.fields(config)}
+    """The parameters of the pipeline that hold `config`: each section as canonical JSON, by the section's name.
+
+    All but [schedule]: when a run starts is nothing that the run knows.
+    """
+    sections = [section.name for section in dataclasses.fields(config) if section.name != config.schedule.name]
+    return {name: getattr(config, name).to_json() for name in sections}
 
 
 @dsl.pipeline(name="hopline", description="From raw text to a champion: a memory-network language model")
