@@ -67,14 +67,14 @@ class Cron:
         """
         if expression.startswith("@every"):
             raise UserError(
-                f'the cron expression "{expression}" counts from when the schedule was made, and a change makes it anew',
+                f'the cron expression "{expression}" counts from when a schedule is made, and a change makes it anew',
                 remedy='name fixed times, such as "0 0 */6 * * *" for every six hours',
             )
         words = _DESCRIPTORS.get(expression, expression).split()
         if len(words) == len(_FIELDS) - 1:
             raise UserError(
-                f'the cron expression "{expression}" has 5 fields, but Kubeflow\'s has 6: it would take minutes for seconds, '
-                "hours for minutes, and so on",
+                f'the cron expression "{expression}" has 5 fields, but Kubeflow\'s has 6: it would take minutes '
+                "for seconds, hours for minutes, and so on",
                 remedy=f'begin with the seconds: "0 {" ".join(words)}"',
             )
         if len(words) != len(_FIELDS):
