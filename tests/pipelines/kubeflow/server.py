@@ -184,8 +184,8 @@ class KubeflowServer:
         concurrency = int(made.get("max_concurrency", "0"))
         refuse(not 1 <= concurrency <= 10, 400, "The max_concurrency must be in range [1, 10]")
         cron = made.get("trigger", {}).get("cron_schedule", {}).get("cron", "")
-        refuse(len(cron.split()) not in {5, 6}, 400, f"Schedule cron is not valid: {cron}")
-        status = "DISABLED" if made.get("mode") == "DISABLE" else "ENABLED"
+        refuse(len(cron.split()) not in {5, 6} and cron[:1] != "@", 400, f"Schedule cron is not valid: {cron}")
+        status = "ENABLED" if made.get("mode") == "ENABLE" else "DISABLED"
         return self._add(self.recurring, "recurring_run_id", {**made, "status": status, "updated_at": self.stamp()})
 
     def _recurring_run_service_get_recurring_run(self, request):
