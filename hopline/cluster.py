@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hopline.images import VERSION
 from hopline.section import Section, at_least, one_of, require
 
+WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # the key in `webhook_secret`, and the variable of the step notify
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -50,7 +51,7 @@ class ClusterConfig(Section):
             require(
                 _QUANTITY.fullmatch(value) is not None,
                 f'cluster.{key} is "{value}", but must be a quantity of Kubernetes',
-                f'set cluster.{key} to one such as {"500m" if key == "cpu" else "4Gi"}',
+                f"set cluster.{key} to one such as {'500m' if key == 'cpu' else '4Gi'}",
             )
         require(
             _TAG.fullmatch(self.tag) is not None and self.tag != "latest",

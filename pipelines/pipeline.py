@@ -37,7 +37,6 @@ def parameters(config: Config) -> dict[str, str]:
 
 def training_pipeline(cluster: ClusterConfig | None = None) -> Any:
     """The pipeline: for a cluster with its settings and a last step that tells of the end, without for this machine."""
-
     signature = inspect.signature(graph)
 
     def run(*values: Any) -> None:

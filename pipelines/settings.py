@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
 
-from components.notify.__main__ import WEBHOOK_VARIABLE
-from hopline.cluster import ClusterConfig
+from hopline.cluster import WEBHOOK_VARIABLE, ClusterConfig
 from hopline.images import BY_STEP, CONTROL, USER, image_of
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -16,8 +15,13 @@ _SMALL = ("500m", "1Gi")  # processors and memory of a step that only reads, dec
 
 def pipeline_config(cluster: ClusterConfig) -> dsl.PipelineConfig:
     """How long a run may take, and how long what is left of it stays."""
+    keep = cluster.keep_seconds or None
     return dsl.PipelineConfig(
-        active_deadline_seconds=cluster.max_seconds or None, ttl_seconds_after_finished=cluster.keep_seconds or None
+        active_deadline_seconds=cluster.max_seconds or None,
+        # All three: Kubeflow's own settings have the last two, and they go before the first.
+        ttl_seconds_after_finished=keep,
+        ttl_seconds_after_success=keep,
+        ttl_seconds_after_failure=keep,
     )
 
 

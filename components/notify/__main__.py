@@ -15,8 +15,8 @@ import urllib.request
 from collections.abc import Sequence
 
 from hopline import program
+from hopline.cluster import WEBHOOK_VARIABLE
 
-WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"
 _TRIES = 3
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 10.0

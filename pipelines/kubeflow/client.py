@@ -29,6 +29,10 @@ class Client:
         self._connection = connection
         self.host, self.namespace = connection.host, connection.namespace
 
+    def page(self, run: str) -> str:
+        """The page of the run with this id, for a browser."""
+        return f"{self.host}/#/runs/details/{run}"
+
     def healthy(self) -> Json:
         """What the server says of itself."""
         return self._connection.get(f"{_API}/healthz")

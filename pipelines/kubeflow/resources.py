@@ -26,7 +26,7 @@ class Task:
 
     Attributes:
         name: of the task, or of a part of it such as "train-driver" or "executor".
-        state: PENDING, RUNNING, SUCCEEDED, SKIPPED, FAILED, CANCELED ...
+        state: PENDING, RUNNING, SUCCEEDED, SKIPPED, FAILED, CANCELED ...; "" for a node that was left out.
         started: None for not yet.
         finished: None for not yet.
         children: the nodes' names that follow, `<workflow>-<number>`.
@@ -122,7 +122,7 @@ def run_of(content: Json) -> Run:
 def _task(detail: Json) -> Task:
     return Task(
         name=detail.get("display_name", ""),
-        state=detail.get("state", "PENDING"),
+        state=detail.get("state", ""),
         started=_time(detail.get("start_time")),
         finished=_time(detail.get("end_time")),
         children=tuple(child["pod_name"] for child in detail.get("child_tasks", []) if "pod_name" in child),

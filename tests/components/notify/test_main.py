@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from components.notify.__main__ import WEBHOOK_VARIABLE, arguments, main, post
+from components.notify.__main__ import arguments, main, post
 from components.notify.component import notify
+from hopline.cluster import WEBHOOK_VARIABLE
 
 FAILED = ["--run-name", "night", "--run-id", "r-1", "--state", "FAILED", "--error", "train: loss is nan"]
 
@@ -91,7 +92,9 @@ def test_a_webhook_that_fails_for_a_while_is_tried_again_and_not_for_ever(webhoo
     assert ("was told" in said) == (statuses[-1] == 200)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/secret-part", "no-url/secret-part", "http://[secret-part", "http://a b/secret-part"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/secret-part", "no-url/secret-part", "http://[secret-part", "http://a b/secret-part"]
+)
 def test_no_webhook_fails_the_run_or_is_named_in_the_log(monkeypatch, tmp_path, capfd, url):
     monkeypatch.setenv(WEBHOOK_VARIABLE, url)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
