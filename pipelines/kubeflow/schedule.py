@@ -1,30 +1,15 @@
-"""Brings a server's schedules of one name to what a configuration says.
+"""Makes, pauses, resumes and deletes a server's schedules, so that no run dies of it; see `schedule_plan`."""
 
-A schedule (in Kubeflow's words a recurring run) can be made, enabled, disabled and deleted, but not changed, and with
-it go those of its runs that are active.  So a change replaces it, one step at a time, and before each step the server
-is asked anew; whoever is killed between two steps, or meets another one at work, leaves what the next `apply` takes on:
-
-    1. what is wanted is not there          make it, disabled
-    2. another one of the name is enabled   disable it
-    3. what is wanted is not as wanted      enable or disable it
-    4. another one of the name is there     delete it, if none of its runs is active; else leave it for a later time
-
-At no moment two are enabled, and for a moment (2 to 3) none is: what is due then starts when the new one is enabled.
-"""
-
-import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
 
 from hopline.errors import InternalError, UserError
 from pipelines.kubeflow.client import Client
-from pipelines.kubeflow.resources import RecurringRun, Run, Version
+from pipelines.kubeflow.resources import RecurringRun, Run
+from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, next_step
 
-MARK = "Made by `hopline schedule apply`"
 _SETTLE_SECONDS = 10.0  # in which a run that a schedule has just started appears in the server's list
 _STEPS = 50  # more than any number of leftovers takes: somebody else wants something else at the same time
 _POLL_SECONDS = 2.0
@@ -33,101 +18,6 @@ _END_SECONDS = 300.0  # for a run that was told to end; training saves within a 
 
 Say = Callable[[str], None]
 Sleep = Callable[[float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A schedule as a configuration describes it.
-
-    Attributes:
-        name: by which it is found.
-        cron: six fields, the first are seconds.
-        paused: whether it is to be disabled.
-        version: of the pipeline.
-        experiment: id of the experiment of its runs.
-        parameters: of its runs.
-        service_account: of its runs' pods; "" for the server's default.
-    """
-
-    name: str
-    cron: str
-    paused: bool
-    version: Version
-    experiment: str
-    parameters: Mapping[str, Any]
-    service_account: str = ""
-
-    def describes(self, found: RecurringRun) -> bool:
-        """Whether `found` does what is wanted when it is enabled."""
-        return not self.differences(found)
-
-    def differences(self, found: RecurringRun) -> list[str]:
-        """What is wanted otherwise than `found` has it, a line each: `name: old -> new`."""
-        wanted = {
-            "cron": self.cron, "version": self.version.id, "experiment": self.experiment, "max_concurrency": 1,
-            "no_catchup": True, **flat(self.parameters),
-        }  # fmt: skip
-        has = {
-            "cron": found.cron, "version": found.version, "experiment": found.experiment,
-            "max_concurrency": found.max_concurrency, "no_catchup": found.no_catchup, **flat(found.parameters),
-        }  # fmt: skip
-        if self.service_account:  # otherwise the server has put in its own
-            wanted["service_account"], has["service_account"] = self.service_account, found.service_account
-        return [
-            f"{key}: {has.get(key, 'nothing')} -> {wanted.get(key, 'nothing')}"
-            for key in {**has, **wanted}
-            if (key in has, has.get(key)) != (key in wanted, wanted.get(key))
-        ]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One request that brings the server nearer to what is wanted: `action`, of what is there already but to create."""
-
-    action: Literal["create", "disable", "enable", "delete"]
-    target: RecurringRun | None = None
-
-
-def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with those that hold a configuration section taken apart: `train.epochs`."""
-    result: dict[str, Any] = {}
-    for name, value in parameters.items():
-        section = _object(value)
-        result |= {name: value} if section is None else {f"{name}.{key}": inner for key, inner in section.items()}
-    return result
-
-
-def next_step(wanted: Wanted, found: Sequence[RecurringRun], left: AbstractSet[str] = frozenset()) -> Step | None:
-    """The next step of those above; None if there is none.
-
-    Args:
-        wanted: what is to be.
-        found: all schedules of that name, newest first.
-        left: ids of those that are not to be deleted yet.
-
-    Raises:
-        UserError: one of them was made by somebody else.
-    """
-    if foreign := [run.id for run in found if not run.description.startswith(MARK)]:
-        raise UserError(
-            f'the server has a schedule "{wanted.name}" that was not made by `hopline schedule apply`: '
-            + ", ".join(foreign),
-            remedy=f"choose another schedule.display_name, or remove it: hopline schedule delete {wanted.name}",
-        )
-    # Of several that are alike two that apply at the same time must keep the same one: the oldest, if none is enabled.
-    alike = sorted((run for run in reversed(found) if wanted.describes(run)), key=lambda run: not run.enabled)
-    if not alike:
-        return Step("create")
-    kept, others = alike[0], [run for run in found if run is not alike[0]]
-    for other in others:
-        if other.enabled:
-            return Step("disable", other)
-    if kept.enabled == wanted.paused:
-        return Step("disable" if wanted.paused else "enable", kept)
-    for other in others:
-        if other.id not in left:
-            return Step("delete", other)
-    return None
 
 
 def named(client: Client, name: str) -> list[RecurringRun]:
@@ -190,8 +80,8 @@ def pause(client: Client, name: str) -> None:
         client.enable_recurring_run(schedule.id, enabled=False)
 
 
-def resume(client: Client, name: str) -> None:
-    """Enables the schedule.
+def resume(client: Client, name: str) -> RecurringRun:
+    """Enables the schedule, and returns it.
 
     Raises:
         UserError: there is none of this name, or more than one.
@@ -204,6 +94,7 @@ def resume(client: Client, name: str) -> None:
             remedy="apply the configuration of the one that is wanted: hopline schedule apply",
         )
     client.enable_recurring_run(schedule.id, enabled=True)
+    return replace(schedule, enabled=True)
 
 
 def delete(client: Client, name: str, say: Say, *, end_runs: bool, sleep: Sleep = time.sleep) -> None:
@@ -261,7 +152,7 @@ def _await_end(client: Client, schedule: RecurringRun, say: Say, sleep: Sleep) -
         if not active_runs(client, schedule):
             return
         sleep(_POLL_SECONDS)
-    say(f"a run was told to end {_END_SECONDS:.0f} s ago and has not: what is left of it goes with the schedule")
+    say(f"a run was told to end {_END_SECONDS:.0f} s ago and has not: the schedule is deleted without it")
 
 
 def _create(client: Client, wanted: Wanted) -> None:
@@ -275,12 +166,3 @@ def _create(client: Client, wanted: Wanted) -> None:
         enabled=False,
         service_account=wanted.service_account,
     )
-
-
-def _object(value: Any) -> dict[str, Any] | None:
-    """The JSON object that `value`, a parameter, holds as a string; None if it holds none."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and found else None
