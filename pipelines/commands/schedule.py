@@ -98,12 +98,13 @@ def _apply(options: argparse.Namespace) -> int:
     for warning in warnings(config, submission):
         print(f"warning: {warning}")
     client = client_of(options)
+    planned = submission.version_names[0]
     wanted = Wanted(
         name=name,
         cron=config.schedule.cron,
         paused=config.schedule.paused,
-        version=find(client, submission) or Version(id="", pipeline="", name=submission.version_names[0]),
-        experiment=client.find_experiment(submission.experiment) or "",
+        version=find(client, submission) or Version(id=planned, pipeline="", name=planned),
+        experiment=client.find_experiment(submission.experiment) or submission.experiment,
         parameters=submission.parameters,
         service_account=submission.service_account,
     )
@@ -128,6 +129,8 @@ def _list(options: argparse.Namespace) -> int:
         active = ", ".join(f"running {run.id}" for run in active_runs(client, schedule)) or "idle"
         state = "on" if schedule.enabled else "paused"
         rows.append((schedule.name, state, schedule.cron, _next(schedule), active, schedule.id))
+    if not rows:
+        print("no schedules")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

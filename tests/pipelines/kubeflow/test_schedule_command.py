@@ -2,9 +2,11 @@
 
 import pytest
 
+from hopline.config import Config
 from hopline.errors import ExitCode
 from pipelines.cli import main
 from pipelines.kubeflow import schedule as schedules
+from pipelines.kubeflow.submission import prepare
 from tests.pipelines.kubeflow.server import failing
 
 CONFIG = """\
@@ -90,6 +92,11 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(server, hopline, app
     assert "0 0 4 * * *" in said
     assert ("train.epochs: 100 -> 3" in said) == applied
     assert changing(server) == before
+
+
+def test_a_dry_run_names_the_version_that_would_be_uploaded(server, hopline, tmp_path):
+    names = prepare(Config.load(tmp_path / "retrain.toml")).version_names
+    assert f"version {names[0]}\n" in hopline("apply", "--dry-run")[1]
 
 
 def test_the_next_three_times_are_told(hopline):
