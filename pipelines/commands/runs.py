@@ -132,7 +132,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
-    from pipelines.kubeflow.follow import step_log
+    from pipelines.kubeflow.logs import step_log
     from pipelines.kubeflow.nodes import STEPS
 
     if options.step and options.step not in STEPS:

@@ -60,7 +60,7 @@ class Connection:
 
     Args:
         server: to whom.
-        patience: seconds over which a failing request is made again.
+        patience: seconds over which a failing request is made again; None for PATIENCE_SECONDS.
         pause: sleeps so many seconds before it is.
 
     Raises:
@@ -68,7 +68,7 @@ class Connection:
     """
 
     def __init__(
-        self, server: Server, patience: float = PATIENCE_SECONDS, pause: Callable[[float], None] = time.sleep
+        self, server: Server, patience: float | None = None, pause: Callable[[float], None] = time.sleep
     ) -> None:
         if not server.host:
             raise UserError(
@@ -80,7 +80,8 @@ class Connection:
                 f'--host is "{server.host}", but must begin with http:// or https://',
                 remedy=f"pass --host http://{server.host} or --host https://{server.host}",
             )
-        self.host, self.patience, self.pause = server.host.rstrip("/"), patience, pause
+        self.host, self.pause = server.host.rstrip("/"), pause
+        self.patience = PATIENCE_SECONDS if patience is None else patience
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it needs a server newer than 2.0.0-beta.2
             client = _client(server)
@@ -110,9 +111,7 @@ class Connection:
             self.pause(seconds)
             seconds = min(2 * seconds, _LONGEST_PAUSE)
 
-    def create(
-        self, path: str, find: Callable[[], Json | None], *, patience: float | None = None, **request: Any
-    ) -> Json:
+    def create(self, path: str, find: Callable[[], Json | None], **request: Any) -> Json:
         """Creates what `find` finds, and returns it as the server has it.
 
         A request whose answer is lost may have been done: before it is made again, `find` is asked.
@@ -121,8 +120,7 @@ class Connection:
             ConflictError: the server has something of this name, and `find` does not find it.
             UnreachableError, UserError: as for `get`.
         """
-        deadline = time.monotonic() + (self.patience if patience is None else patience)
-        seconds = 0.5
+        deadline, seconds = time.monotonic() + self.patience, 0.5
         while True:
             try:
                 return dict(_parsed(self.host, self.once("POST", path, **request)))

@@ -7,11 +7,12 @@ from typing import Any
 
 from hopline.errors import HoplineError, InternalError, PreemptedError
 from hopline.process import failure_from
-from hopline.records import plain, told
+from hopline.records import told
 from pipelines.display import Display
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import UnreachableError
-from pipelines.kubeflow.nodes import pods, views
+from pipelines.kubeflow.logs import own_lines, step_log
+from pipelines.kubeflow.nodes import views
 from pipelines.kubeflow.resources import Run
 from pipelines.watch import State, StepView
 
@@ -67,14 +68,12 @@ def follow(
     """
     end = time.monotonic() + timeout if timeout else None
     lines = _Lines(client)
-    terminated = False
     while True:
         run = _look(client, identity, screen, pause)
         shown = views(run)
-        terminated |= run.state == "CANCELING"  # in the end it is FAILED, like any other
         if run.ended:
             screen.show(shown)
-            return outcome(client, run, terminated=terminated)
+            return outcome(client, run)
         screen.show([lines.beside(run, view) for view in shown])
         if end is not None and time.monotonic() >= end:
             raise FollowError(
@@ -85,36 +84,32 @@ def follow(
         pause(LOOK_SECONDS)
 
 
-def outcome(client: Client, run: Run, *, terminated: bool = False) -> Outcome:
-    """What came of a run that has ended, or that was seen to be `terminated`."""
+def outcome(client: Client, run: Run) -> Outcome:
+    """What came of a run that has ended."""
     if run.state == "SUCCEEDED":
         records: dict[str, dict[str, Any]] = {}
         for step in _RESULTS:
             records |= told(step_log(client, run, step))
         return Outcome(run, records)
     failed = next((view.step for view in views(run) if view.state is State.FAILED), None)
-    if run.state == "CANCELED" or terminated:
+    if run.terminated:
         failure: HoplineError = PreemptedError(
             f"the run {run.id} was terminated", remedy="submit it again: what Kubeflow has cached is not done again"
         )
         return Outcome(run, failure=failure)
     if failed is None:
-        reason = run.error or "Kubeflow does not say why; a run also ends after cluster.max_seconds"
-        return Outcome(
-            run, failure=InternalError(f"the run {run.id} failed outside of its steps: {reason}", remedy="see its page")
-        )
+        return Outcome(run, failure=_outside(run))
     log = step_log(client, run, failed)
-    tail = tuple(plain(log)[-_TAIL_LINES:])
     said = failure_from(told(log).get("failure"))
-    return Outcome(run, failure=said or _silent(failed, log), tail=tail)
+    lines = own_lines(log) if said else log.splitlines()
+    return Outcome(run, failure=said or _silent(failed, log), tail=tuple(lines[-_TAIL_LINES:]))
 
 
-def step_log(client: Client, run: Run, step: str) -> str:
-    """The log of the step's last try; "" where there is none."""
-    for pod in pods(run, step):
-        if log := client.log(run.id, pod):
-            return log
-    return ""
+def _outside(run: Run) -> InternalError:
+    """The error for a run that failed while no step of ours did."""
+    node = next((task.name for task in run.tasks if task.state == "FAILED" and task.name.endswith("-driver")), "")
+    reason = run.error or (f"its node {node} failed" if node else "it may have come to cluster.max_seconds")
+    return InternalError(f"the run {run.id} failed outside of its steps: {reason}", remedy="see the run's page")
 
 
 def _silent(step: str, log: str) -> InternalError:
@@ -155,6 +150,6 @@ class _Lines:
         now = time.monotonic()
         if view.step != self._of or now >= self._next:
             self._of, self._next = view.step, now + _LOG_SECONDS
-            lines = plain(step_log(self._client, run, view.step).strip())
-            self._line = lines[-1].removeprefix(f"{view.step}: ") if lines else ""
+            lines = own_lines(step_log(self._client, run, view.step))
+            self._line = lines[-1].removeprefix(f"{view.step}: ") if lines else "its pod has said nothing yet"
         return replace(view, line=self._line)

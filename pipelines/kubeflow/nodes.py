@@ -2,8 +2,8 @@
 
 Kubeflow makes of a task `train` the nodes `train-driver`, a pod that asks the cache, and `train`, a graph whose one
 node `executor` is the pod that does the work: skipped where the cache had the result.  Each may be tried several
-times: `executor(0)`, `executor(1)`.  The API shows every node's own name and the ids of those that follow it, and neither the
-node's id nor its pod.  Both are made from its full name, such as `hopline-x7(0).root(0).train(0).executor(0)`
+times: `executor(0)`, `executor(1)`.  The API shows every node's own name and the ids of those that follow it, and
+neither the node's id nor its pod.  Both are made from its full name, such as `hopline-x7(0).root(0).train(0)`
 (argoproj/argo-workflows, `NodeID` and `GeneratePodName`), so the full names are those whose ids exist.
 """
 
@@ -33,8 +33,10 @@ def views(run: Run) -> list[StepView]:
 
 def pods(run: Run, step: str) -> list[str]:
     """What the pod of the step's last try may be called; nothing if there was none."""
-    tries = [name for name in _full_names(run) if re.search(rf"\.{step}(\(\d+\))?\.executor(\(\d+\))?$", name)]
-    tries = [name for name in tries if f"{name}(0)" not in tries]  # the node over the tries is no pod
+    names = _full_names(run)
+    tries = [name for name in names if re.search(rf"\.{step}(\(\d+\))?\.executor(\(\d+\))?$", name)]
+    if any(name.endswith(")") for name in names):  # then a pod is a try; what has none was skipped
+        tries = [name for name in tries if name.endswith(")")]
     if not tries:
         return []
     last = max(tries, key=lambda name: [int(number) for number in re.findall(r"\((\d+)\)", name)])
@@ -44,7 +46,7 @@ def pods(run: Run, step: str) -> list[str]:
 
 def _view(run: Run, step: str) -> StepView:
     task, driver = _task(run, step), _task(run, f"{step}-driver")
-    if task is None or not task.state or (driver and driver.state == "FAILED"):
+    if task is None or (driver and driver.state == "FAILED"):
         return StepView(step, _without_pod(run, driver))
     state = _STATES.get(task.state, State.RUNNING)
     if state is State.RUNNING and run.ended:
@@ -67,7 +69,8 @@ def _without_pod(run: Run, driver: Task | None) -> State:
 
 
 def _task(run: Run, name: str) -> Task | None:
-    return next((task for task in run.tasks if task.name == name), None)
+    """The node of this name, unless it was left out."""
+    return next((task for task in run.tasks if task.name == name and task.state), None)
 
 
 def _workflow(run: Run) -> str:

@@ -41,7 +41,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it is now."""
+    """A run as it is now; one that somebody has `terminated` ends as FAILED, like others."""
 
     id: str
     name: str
@@ -54,6 +54,7 @@ class Run:
     finished: datetime | None = None
     error: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    terminated: bool = False
     tasks: tuple[Task, ...] = ()
 
     @property
@@ -115,6 +116,7 @@ def run_of(content: Json) -> Run:
         finished=_time(content.get("finished_at")),
         error=content.get("error", {}).get("message", ""),
         parameters=content.get("runtime_config", {}).get("parameters", {}),
+        terminated=any(past.get("state") in {"CANCELING", "CANCELED"} for past in content.get("state_history", [])),
         tasks=tuple(_task(detail) for detail in details),
     )
 

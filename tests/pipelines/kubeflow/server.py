@@ -176,6 +176,7 @@ class KubeflowServer:
         run = _known(self.runs, request.path["run_id"], "Run")
         refuse(run["state"] not in ACTIVE, 400, f"Failed to terminate a run {run['run_id']}. Row not found")
         run["state"] = "CANCELING"
+        run["state_history"] = [{"update_time": self.stamp(), "state": "CANCELING"}]
         refuse(run["run_id"] in self.killed, 500, f"Failed to terminate its workflow: {run['run_id']} not found")
         return {}
 
