@@ -28,9 +28,10 @@ _DEFAULTS = Config()
 def parameters(config: Config) -> dict[str, str]:
     """The parameters of the pipeline that hold `config`: each section as canonical JSON, by the section's name.
 
-    [cluster] is none of them: it is compiled in.
+    [cluster] is none of them: it is compiled in.  Nor is [schedule]: when a run starts is nothing that a step knows.
     """
-    sections = [section.name for section in dataclasses.fields(config) if section.name != ClusterConfig.name]
+    names = [section.name for section in dataclasses.fields(config)]
+    sections = [name for name in names if name not in (config.cluster.name, config.schedule.name)]
     return {name: getattr(config, name).to_json() for name in sections}
 
 

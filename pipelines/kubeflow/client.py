@@ -126,6 +126,11 @@ class Client:
         place = {"experiment_id": experiment} if experiment else {"namespace": self.namespace}
         return map(run_of, self._list("runs", "runs", sort_by="created_at desc", **place))
 
+    def runs_of(self, recurring_run: str) -> Iterator[Run]:
+        """The runs that the schedule with this id has started, newest first; fetched as they are taken."""
+        query = {"filter": _filter(recurring_run_id=recurring_run), "namespace": self.namespace}
+        return map(run_of, self._list("runs", "runs", sort_by="created_at desc", **query))
+
     def terminate(self, identity: str) -> None:
         """Ends the run with this id; one that has ended, or that somebody else is ending, is left as it is."""
         try:

@@ -101,6 +101,16 @@ def warnings(config: Config, submission: Submission) -> Iterable[str]:
         )
 
 
+def find(client: Client, submission: Submission) -> Version | None:
+    """The version with this content, if the server has it."""
+    pipeline = client.find_pipeline(PIPELINE)
+    for name in submission.version_names if pipeline else ():
+        version = client.find_version(str(pipeline), name)
+        if version and version.tags.get("content") == submission.digest:
+            return version
+    return None
+
+
 def upload(client: Client, submission: Submission) -> Version:
     """The version with this content, which is uploaded unless the server has it."""
     pipeline = client.pipeline(PIPELINE, DESCRIPTION)

@@ -13,11 +13,12 @@ from hopline.config import (
     ModelConfig,
     PreprocessConfig,
     ResolveConfig,
+    ScheduleConfig,
     TrainConfig,
 )
 from hopline.errors import UserError
 
-SECTIONS = (CorpusConfig, ResolveConfig, PreprocessConfig, ModelConfig, TrainConfig, EvaluateConfig)
+SECTIONS = (CorpusConfig, ResolveConfig, PreprocessConfig, ModelConfig, TrainConfig, EvaluateConfig, ScheduleConfig)
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> Config:
@@ -98,12 +99,19 @@ def test_a_value_of_another_type_is_refused(override):
         "evaluate.split=train",
         "evaluate.max_perplexity=-1", "evaluate.min_gain=1", "evaluate.confidence=1", "evaluate.block=0",
         "train.learning_rate=inf", "evaluate.max_perplexity=nan", "evaluate.max_perplexity=inf",
+        "schedule.display_name=nightly", "schedule.cron=@daily",
     ],
 )  # fmt: skip
 def test_a_value_that_breaks_a_rule_is_refused_with_a_remedy(override):
     with pytest.raises(UserError) as caught:
         Config.load(None, [override])
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "0 0 0 30 2 *", "daily"])
+def test_a_schedule_that_is_none_is_refused(cron):
+    with pytest.raises(UserError, match="cron"):
+        Config.load(None, ["schedule.display_name=nightly", f"schedule.cron={cron}"])
 
 
 @pytest.mark.parametrize(("text", "message"), [("[train", "is not TOML"), ("train = 3", "train is not a section")])

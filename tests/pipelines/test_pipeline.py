@@ -75,7 +75,7 @@ def test_only_steps_whose_arguments_say_all_are_cached(spec):
     assert cached == {"preprocess", "train"}
 
 
-def test_every_section_of_the_configuration_is_a_parameter(spec):
+def test_what_is_no_setting_of_a_cluster_or_a_schedule_is_a_parameter(spec):
     config = Config()
     defaults = {
         name: parameter.get("defaultValue")
@@ -83,7 +83,7 @@ def test_every_section_of_the_configuration_is_a_parameter(spec):
     }
     others = {"registry": None, "work_dir": "/tmp/hopline", "launcher": "local"}
     assert defaults == {**parameters(config), **others}
-    assert parameters(config).keys() == config.to_dict().keys() - {"cluster"}
+    assert parameters(config).keys() == config.to_dict().keys() - {"cluster", "schedule"}
 
 
 def test_a_compiled_registry_and_launcher_are_those_of_the_cluster():

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.kubeflow.client import Client
-from pipelines.kubeflow.connection import Connection, Server
+from pipelines.kubeflow.connection import PATIENCE_SECONDS, Connection, Server
 from tests.pipelines.kubeflow.server import KubeflowServer
 
 
@@ -19,8 +19,8 @@ def server():
 def connect(server):
     """Makes a client; its pauses are noted instead of waited for."""
 
-    def make(**options):
-        return Client(Connection(Server(host=server.url, **options), pause=lambda seconds: None))
+    def make(patience=PATIENCE_SECONDS, **options):
+        return Client(Connection(Server(host=server.url, **options), patience, lambda seconds: None))
 
     return make
 

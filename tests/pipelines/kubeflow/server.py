@@ -62,12 +62,13 @@ class KubeflowServer:
             "lost" (the connection breaks before anything is done) or "cut" (it breaks before the answer).
         token: the bearer token that requests must carry; "" for none.
         watched: called with a run each time that somebody asks for it, before the answer: lets the run go on.
+        killed: the ids of runs whose workflow is gone while they were active; their state stays as it was.
         logs: what a pod has printed, by the run's id and the pod's name.
         runs: and the like: all objects by id, as the API shows them.
     """
 
     def __init__(self):
-        self.requests, self.breaches, self.logs = [], [], {}
+        self.requests, self.breaches, self.logs, self.killed = [], [], {}, []
         self.fault = lambda request: None
         self.watched = lambda run: None
         self.token = ""
@@ -176,6 +177,7 @@ class KubeflowServer:
         refuse(run["state"] not in ACTIVE, 400, f"Failed to terminate a run {run['run_id']}. Row not found")
         run["state"] = "CANCELING"
         run["state_history"] = [{"update_time": self.stamp(), "state": "CANCELING"}]
+        refuse(run["run_id"] in self.killed, 500, f"Failed to terminate its workflow: {run['run_id']} not found")
         return {}
 
     def _recurring_run_service_create_recurring_run(self, request):
@@ -185,9 +187,10 @@ class KubeflowServer:
         concurrency = int(made.get("max_concurrency", "0"))
         refuse(not 1 <= concurrency <= 10, 400, "The max_concurrency must be in range [1, 10]")
         cron = made.get("trigger", {}).get("cron_schedule", {}).get("cron", "")
-        refuse(len(cron.split()) not in {5, 6}, 400, f"Schedule cron is not valid: {cron}")
-        status = "DISABLED" if made.get("mode") == "DISABLE" else "ENABLED"
-        return self._add(self.recurring, "recurring_run_id", {**made, "status": status, "updated_at": self.stamp()})
+        refuse(len(cron.split()) not in {5, 6} and cron[:1] != "@", 400, f"Schedule cron is not valid: {cron}")
+        status = "ENABLED" if made.get("mode") == "ENABLE" else "DISABLED"
+        filled = {"service_account": "pipeline-runner", **made, "status": status, "updated_at": self.stamp()}
+        return self._add(self.recurring, "recurring_run_id", filled)
 
     def _recurring_run_service_get_recurring_run(self, request):
         return _known(self.recurring, request.path["recurring_run_id"], "Job")
@@ -205,14 +208,13 @@ class KubeflowServer:
         return {}
 
     def _recurring_run_service_delete_recurring_run(self, request):
-        """The runs of a schedule belong to it in Kubernetes: what is active goes with it."""
+        """What is active of a schedule goes with it: its workflow is gone, and nobody tells the run."""
         identity = request.path["recurring_run_id"]
         _known(self.recurring, identity, "Job")
         del self.recurring[identity]
         if request.query.get("propagation_policy") != "ORPHAN":
-            for run in self.runs.values():
-                if run.get("recurring_run_id") == identity and run["state"] in ACTIVE:
-                    run["state"] = "FAILED"
+            runs = [run for run in self.runs.values() if run.get("recurring_run_id") == identity]
+            self.killed += [run["run_id"] for run in runs if run["state"] in ACTIVE | {"CANCELING"}]
         return {}
 
     def _check_source(self, run):
