@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("what", nargs="?", choices=tuple(_CHECKS), default="run", help="for what (%(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="run: where runs go (%(default)s)")
     parser.add_argument("--registry", default="", metavar="PLACE", help="also a registry: a folder, gs:// or s3://")
-    parser.add_argument("--namespace", default="hopline", help="cluster: of launcher and workers (%(default)s)")
+    parser.add_argument("--namespace", default="kubeflow", help="cluster: of launcher and workers (%(default)s)")
     parser.add_argument(
         "--service-account",
         default="kubeflow/pipeline-runner",

@@ -196,7 +196,7 @@ def test_a_host_that_is_not_kubeflow_is_missing_with_the_way_there(host):
 
 def test_the_command_ends_with_2_if_something_is_missing_and_with_0_if_not(server, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    arguments = ["doctor", "cluster", "--claim", "hopline", "--host", ""]
+    arguments = ["doctor", "cluster", "--namespace", "hopline", "--claim", "hopline", "--host", ""]
     assert main(arguments) == 0
     server.cluster.remove("ServiceAccount", "hopline-worker")
     assert main(arguments) == 2

@@ -138,7 +138,12 @@ def test_a_path_beside_the_volume_is_refused(path):
         JobSettings(claim="hopline").require_mounted("--examples", Path(path))
 
 
-MANIFESTS = sorted(path for path in K8S.rglob("*.yaml") if path.name != "kustomization.yaml")
+MANIFESTS = sorted(
+    path
+    for folder in ("base", "overlays")
+    for path in (K8S / folder).rglob("*.yaml")
+    if path.name != "kustomization.yaml"
+)
 
 
 @pytest.mark.parametrize("path", [path for path in MANIFESTS if path != TEMPLATE], ids=lambda path: path.name)
