@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hopline.errors import UserError
+from hopline.job import JobConfig
 from hopline.section import Section, at_least, fraction, one_of, positive, require, unknown_key
 
 EMBEDDED_CORPUS = "embedded:python-docs"
@@ -208,6 +209,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    job: JobConfig = field(default_factory=JobConfig)
 
     def __post_init__(self) -> None:
         require(

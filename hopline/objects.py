@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from hopline import storage
 from hopline.errors import InternalError, UserError
 
-SCHEMES = ("gs://", "s3://")
+SCHEMES = ("gs://", "s3://", "minio://")  # the last: Kubeflow's name for the S3 server that it brings
 ABSENT = ""  # the version of an object that does not exist
 CHUNK_BYTES = 8 * 1024 * 1024  # what one request carries of a larger file
 TIMEOUT_SECONDS = (10, 60)  # to connect, and to wait for the next bytes
@@ -48,6 +48,10 @@ class Entry:
 
 class ConflictError(InternalError):
     """The object is not of the version that the operation required: another writer was there."""
+
+
+class DamagedError(InternalError):
+    """An object's content is not what was recorded of it, however often it is fetched."""
 
 
 class UnavailableError(Exception):
@@ -198,7 +202,7 @@ class Store:
                 partial.rename(path)
                 return
             partial.unlink()
-        raise InternalError(
+        raise DamagedError(
             f"{self.uri}/{name} differs from its recorded SHA-256, {_COPIES} times", remedy="run again, or send it anew"
         )
 

@@ -8,6 +8,7 @@ copied again.
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable
@@ -27,7 +28,24 @@ def is_remote(place: str | Path) -> bool:
     return isinstance(place, str) and place.startswith(SCHEMES)
 
 
-def send_tree(folder: Path, uri: str, step: str) -> None:
+def parse_place(text: str) -> Path | str:
+    """What a person calls a place: a local path, or the URI of an object store, here without a slash at its end.
+
+    Raises:
+        UserError: it is empty, or the URI of something else.
+    """
+    if is_remote(text):
+        return text.rstrip("/")
+    scheme = re.match("[a-z][a-z0-9+.-]*:/", text)
+    if scheme or not text:
+        raise UserError(
+            f'"{text}" is neither a path nor the URI of an object store',
+            remedy=f"give a local path, or a URI that begins with {' or '.join(SCHEMES)}",
+        )
+    return Path(text)
+
+
+def send_tree(folder: Path, uri: str, step: str, *, quiet: bool = False) -> None:
     """Copies the sealed folder `folder` to `uri`; files that are there already, by SHA-256, are not sent again.
 
     Objects of an older tree at `uri` that the new manifest does not name stay, unread.
@@ -36,6 +54,7 @@ def send_tree(folder: Path, uri: str, step: str) -> None:
         folder: with its manifest.
         uri: where the manifest's object will have the name `<uri>/manifest.json`.
         step: the step whose progress is shown.
+        quiet: shows no progress; for a copy behind other work.
 
     Raises:
         UserError: a file is missing or differs from the manifest; or as every method of `Store` does.
@@ -48,7 +67,8 @@ def send_tree(folder: Path, uri: str, step: str) -> None:
     if present and present[0] != manifest:
         store.delete(MANIFEST)  # from here on the old tree is not there
     there = {entry.name for entry in store.entries()}
-    meter = _Meter(step, "sending", sum((folder / name).stat().st_size for name in files if (folder / name).is_file()))
+    total = sum((folder / name).stat().st_size for name in files if (folder / name).is_file())
+    meter = _Meter(step, "sending", total, quiet=quiet)
 
     def send(name: str) -> None:
         path = folder / name
@@ -176,8 +196,8 @@ def _in_parallel(store: Store, call: Callable[[str], None], names: Iterable[str]
 class _Meter:
     """Progress in bytes over several files at once."""
 
-    def __init__(self, step: str, phase: str, total: int) -> None:
-        self._progress = Progress(step, total, "bytes", phase=phase)
+    def __init__(self, step: str, phase: str, total: int, *, quiet: bool = False) -> None:
+        self._progress = Progress(step, total, "bytes", phase=phase, quiet=quiet)
         self._at: dict[str, int] = {}
         self._lock = threading.Lock()
 

@@ -33,9 +33,9 @@ def training_pipeline(
     model: str = _DEFAULTS.model.to_json(),
     train: str = _DEFAULTS.train.to_json(),
     evaluate: str = _DEFAULTS.evaluate.to_json(),
+    job: str = _DEFAULTS.job.to_json(),
     work_dir: str = "/tmp/hopline",  # noqa: S108  in a pod this is a folder of that pod alone
     launcher: str = "local",
-    job: str = "{}",
 ) -> None:
     """Trains a challenger and makes it the champion if it is better.
 
@@ -47,9 +47,9 @@ def training_pipeline(
         model: see `corpus`.
         train: see `corpus`.
         evaluate: see `corpus`.
+        job: see `corpus`.
         work_dir: folder for work in progress and results that a killed step finds again.
         launcher: what starts the training workers: local or kubernetes.
-        job: the place and the resources of the workers on a cluster, as JSON.
     """
     resolved = resolve_step(corpus_config=corpus, resolve_config=resolve, registry=registry, work_dir=work_dir)
     resolved.set_caching_options(False)  # the corpus and the registry change behind equal arguments

@@ -1,6 +1,9 @@
 """Examples to a model: starts the workers, then exports the best weights.
 
 python -m components.train --examples DIR --model-config JSON --train-config JSON --output DIR --work-dir DIR
+
+With `--launcher kubernetes` the workers meet on a volume that is mounted here too (`job.claim`; --work-dir is on it),
+or in an object store (`job.store`): they fetch the examples from there, and this step the checkpoint they end with.
 """
 
 import argparse
@@ -11,10 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.launch import add_arguments, launch
+from components.train import checkpoint
+from components.train.launch import add_arguments, launch, place_examples
+from components.train.stored import StoredTraining
 from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
+from hopline.job import JobConfig
 from hopline.schema import EXAMPLES, TRANSFORM_FOLDER
 
 KIND = "model"
@@ -25,6 +31,8 @@ def arguments() -> argparse.ArgumentParser:
     """The step's command line."""
     parser = program.parser("train", "Trains a memory network on examples and exports the best weights.")
     add_arguments(parser)
+    parser.add_argument("--examples", type=Path, required=True, help="folder of examples (preprocess)")
+    parser.add_argument("--examples-uri", default="", help="where else the same examples are, if in an object store")
     parser.add_argument("--output", type=Path, required=True, help="folder to make, with the model")
     return parser
 
@@ -33,7 +41,9 @@ def train(options: argparse.Namespace) -> None:
     """Gives `--output` the model that examples and configuration determine."""
     program.terminate_as_interrupt()
     model_config = ModelConfig.from_json(options.model_config)
-    config = TrainConfig.from_json(options.train_config)
+    config, job = TrainConfig.from_json(options.train_config), JobConfig.from_json(options.job)
+    if options.launcher == "kubernetes":
+        job.require_place()
     examples = artifacts.verify(options.examples, EXAMPLES)
     key = artifacts.content_key(
         examples=examples.id,
@@ -44,7 +54,10 @@ def train(options: argparse.Namespace) -> None:
 
     def build(scratch: Path, result: Path) -> None:
         training = scratch / _TRAINING
-        launch(options, model_config, config, training)
+        if options.launcher == "kubernetes" and job.store:
+            _train_in_store(options, model_config, config, f"{job.store}/{_TRAINING}/{key}", training)
+        else:
+            launch(options, model_config, config, options.examples, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         storage.write_json(result / "config.json", {**sections, **facts})
@@ -52,6 +65,19 @@ def train(options: argparse.Namespace) -> None:
         artifacts.seal(result, KIND, parents={EXAMPLES: examples.id}, config=sections, facts=facts)
 
     artifacts.produce(options.output, options.work_dir, "train", KIND, key, build)
+
+
+def _train_in_store(
+    options: argparse.Namespace, model_config: ModelConfig, config: TrainConfig, uri: str, training: Path
+) -> None:
+    """Trains at `uri` and makes `training` what workers of this machine would have made it."""
+    from components.train.log import TrainingLog
+
+    store = JobConfig.from_json(options.job).store
+    launch(options, model_config, config, place_examples(options.examples, options.examples_uri, store), uri)
+    stored = StoredTraining(uri, training)
+    stored.fetch_newest()
+    TrainingLog(training / checkpoint.LOG_FILE, stored.newest_step()).close()  # makes the event file
 
 
 def _export(
@@ -64,11 +90,10 @@ def _export(
 ) -> dict[str, Any]:
     """Writes the best weights of the last checkpoint, the log and the pictures into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
-    from components.train import checkpoint
     from components.train.attention import write_attention
     from components.train.events import EVENTS_FOLDER
     from components.train.export import export
-    from components.train.trainer import CURVE_FILE, LOG_FILE, build_model, set_weights
+    from components.train.trainer import build_model, set_weights
     from hopline.data import load_stream
     from hopline.metrics import perplexity
 
@@ -80,8 +105,8 @@ def _export(
     set_weights(model, newest.best)
     export(model, folder / TRANSFORM_FOLDER, config.targets, result)
     write_attention(model, load_stream(folder, examples, "valid", least=1), config.targets, result)
-    shutil.copy2(training / LOG_FILE, result)
-    shutil.copy2(training / CURVE_FILE, result)
+    for name in checkpoint.BESIDE:
+        shutil.copy2(training / name, result)
     shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)
     return {
         "vocabulary_size": vocabulary_size,

@@ -6,9 +6,12 @@ and the numbers of `TrainState`.  The data position needs no entry: batches are 
 """
 
 import dataclasses
+import errno
 import json
+import os
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hopline import artifacts, storage
-from hopline.errors import UserError
+from hopline.errors import HoplineError, SaveError, UserError
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 KIND = "checkpoint"
 FOLDER = "checkpoints"  # in the group's folder
+LOG_FILE, CURVE_FILE = BESIDE = ("log.jsonl", "curve.png")  # beside FOLDER
 KEPT = 2
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _STATE, _CURRENT, _BEST = "state.json", "current.npz", "best.npz"
 
 
@@ -54,18 +59,30 @@ class Checkpoint:
     best: Arrays
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Path, checkpoint: Checkpoint, beside: Sequence[Path] = ()) -> Path:
     """Writes `folder/step-<n>/`, whole or not at all, and then removes all but the newest `KEPT`.
+
+    Args:
+        folder: of the checkpoints.
+        checkpoint: to write.
+        beside: files of which it gets copies.
+
+    Returns:
+        The directory.
 
     Raises:
         OSError: it cannot be written; the checkpoints before it are as they were.
     """
-    with storage.whole(folder / f"step-{checkpoint.state.step:09}") as directory:
+    target = folder / f"step-{checkpoint.state.step:09}"
+    with storage.whole(target) as directory:
         _write(directory / _CURRENT, checkpoint.current)
         _write(directory / _BEST, checkpoint.best)
         storage.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
+        for path in beside:
+            shutil.copy2(path, directory)
         artifacts.seal(directory, KIND, parents={}, config={})
     _prune(folder)
+    return target
 
 
 def repair(folder: Path) -> int:
@@ -91,7 +108,26 @@ def repair(folder: Path) -> int:
 
 def newest_step(folder: Path) -> int:
     """The step of the newest checkpoint, sound or not; 0 when there is none."""
-    return max((int(directory.name.removeprefix("step-")) for directory in _newest_first(folder)), default=0)
+    return max((step_of(directory.name) for directory in _newest_first(folder)), default=0)
+
+
+def step_of(name: str) -> int:
+    """The step of the checkpoint whose directory has this name."""
+    return int(name.removeprefix("step-"))
+
+
+def unwritable(training: Path, error: OSError) -> HoplineError:
+    """What it means that the group's folder `training` cannot be written: the user's fault if we may not.
+
+    A disk that is full may have room again, so that is a `SaveError`.
+    """
+    safe = newest_step(training / FOLDER)
+    kept = f"step {safe:,} is safe" if safe else "nothing was saved before"
+    message = f"{training} cannot be written: {error.strerror or error}; {kept}"
+    if error.errno in _REFUSED:
+        remedy = f"let user {os.getuid()} write there, then run the same command again: it continues"
+        return UserError(message, remedy=remedy)
+    return SaveError(message, remedy="make room there, then run the same command again: it continues")
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

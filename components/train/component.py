@@ -1,11 +1,24 @@
-"""Declares `train` to Kubeflow; the program is `python -m components.train`."""
+"""Declares `train` to Kubeflow; the program is `python -m components.train`.
+
+What is set on the task is meant for the workers: with `launcher` kubernetes they are pods of their own, and this task's
+pod, which only watches them, gets none of it but environment and volumes, by which it reaches what they reach.
+"""
 
 from kfp import dsl
 
 from hopline.images import TRAIN
 
+_WORKERS = [
+    dsl.TaskConfigField.RESOURCES,
+    dsl.TaskConfigField.KUBERNETES_AFFINITY,
+    dsl.TaskConfigField.KUBERNETES_TOLERATIONS,
+    dsl.TaskConfigField.KUBERNETES_NODE_SELECTOR,
+    dsl.TaskConfigPassthrough(field=dsl.TaskConfigField.ENV, apply_to_task=True),
+    dsl.TaskConfigPassthrough(field=dsl.TaskConfigField.KUBERNETES_VOLUMES, apply_to_task=True),
+]
 
-@dsl.component(base_image=TRAIN, install_kfp_package=False)
+
+@dsl.component(base_image=TRAIN, install_kfp_package=False, task_config_passthroughs=_WORKERS)
 def train(
     *,
     examples: dsl.Input[dsl.Dataset],
@@ -14,10 +27,16 @@ def train(
     launcher: str,
     job: str,
     work_dir: str,
+    task_config: dsl.TaskConfig,
     model: dsl.Output[dsl.Model],
 ) -> None:
     """Trains a model on the examples, with the workers that `launcher` starts; `job` is their place in a cluster."""
+    import dataclasses
+    import json
+
     from hopline.process import run_step
 
     arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher, "job": job}
-    run_step("components.train", {"examples": examples.path, **arguments, "output": model.path}, work_dir)
+    arguments["task_config"] = json.dumps(dataclasses.asdict(task_config))
+    places = {"examples": examples.path, "examples_uri": examples.uri, "output": model.path}
+    run_step("components.train", {**arguments, **places}, work_dir)

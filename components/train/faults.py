@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.train import checkpoint
-from hopline.errors import InternalError, LostPeersError, SaveError
+from hopline.errors import InternalError, LostPeersError
 
 # What TensorFlow raises from an exchange when a peer is gone, depending on who notices first and where.
 _LOST = (
@@ -29,16 +29,17 @@ def explained(worker: str, training: Path, *, alone: bool) -> Iterator[None]:
         alone: whether this worker has no peers to lose.
 
     Raises:
-        SaveError: the disk refused; the message names the folder, the error and the step that is safe.
+        SaveError: the disk is full; the message names the folder, the error and the step that is safe.
+        UserError: the folder may not be written; the same.
         LostPeersError: an exchange with the other workers failed.
     """
     try:
         yield
     except OSError as error:
-        raise _save_error(training, error) from error
+        raise checkpoint.unwritable(training, error) from error
     except InternalError as error:
         if isinstance(error.__cause__, OSError):  # a flush that failed
-            raise _save_error(training, error.__cause__) from error
+            raise checkpoint.unwritable(training, error.__cause__) from error
         raise
     except _LOST as error:
         if alone:
@@ -54,12 +55,3 @@ def _reason(message: str) -> str:
     place = (" ", "\t", "Graph execution error", "Detected at")
     lines = [line for line in message.splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(place)), lines[0] if lines else "")
-
-
-def _save_error(training: Path, error: OSError) -> SaveError:
-    safe = checkpoint.newest_step(training / checkpoint.FOLDER)
-    kept = f"step {safe:,} is safe" if safe else "nothing was saved before"
-    return SaveError(
-        f"{training} cannot be written: {error.strerror or error}; {kept}",
-        remedy="make room there, then run the same command again: it continues",
-    )

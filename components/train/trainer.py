@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from components.train import checkpoint
 from components.train.batches import Batches
-from components.train.checkpoint import Arrays, Checkpoint, TrainState
+from components.train.checkpoint import BESIDE, CURVE_FILE, LOG_FILE, Arrays, Checkpoint, TrainState
 from components.train.log import TrainingLog, read_log
 from components.train.plots import plot_curve
 from components.train.step import StepResult, TrainStep
+from components.train.stored import Sender
 from hopline.config import ModelConfig, TrainConfig
 from hopline.data import TokenStream
 from hopline.errors import DivergedError, InternalError, PreemptedError
@@ -25,8 +26,6 @@ from hopline.model import MemoryNetwork
 from hopline.progress import Progress
 from hopline.schema import PAD
 
-LOG_FILE = "log.jsonl"
-CURVE_FILE = "curve.png"
 # The authors' program anneals unless validation cost falls below this share of the one before.
 IMPROVEMENT = 0.9999
 
@@ -44,6 +43,7 @@ class Trainer:
         model_config: the model's shape.
         config: the recipe.
         lanes: see `TrainStep`.
+        sender: takes each checkpoint to where the others fetch it; None where they all see `scratch`.
     """
 
     def __init__(
@@ -58,10 +58,12 @@ class Trainer:
         model_config: ModelConfig,
         config: TrainConfig,
         lanes: int = 1,
+        sender: Sender | None = None,
     ) -> None:
         self._strategy = strategy
         self._chief = chief
         self._scratch = scratch
+        self._sender = sender
         self._config = config
         self._valid = valid
         self._batches = Batches(train, config, model_config.memory)
@@ -209,7 +211,11 @@ class Trainer:
         # Before the checkpoint: a finished one promises that all else is there.
         plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
         current = {**self._weights(), **_arrays("slot", self._train_step.slots)}
-        checkpoint.save(self._scratch / checkpoint.FOLDER, Checkpoint(self._state, current, self._best))
+        saved = Checkpoint(self._state, current, self._best)
+        beside = [self._scratch / name for name in BESIDE] if self._sender else []
+        directory = checkpoint.save(self._scratch / checkpoint.FOLDER, saved, beside)
+        if self._sender:
+            self._sender.add(directory)
 
     def _restore(self) -> None:
         """Continues from the newest sound checkpoint, if there is one."""

@@ -6,9 +6,13 @@ Worker 0 is the chief: it alone writes.  A single worker needs no TF_CONFIG.
 
 In a pod of an Indexed Job TF_CONFIG is made here, from HOPLINE_CLUSTER ("host:port,host:port", worker by worker) and
 from JOB_COMPLETION_INDEX, the only thing in which the Job's pods differ.
+
+Examples and the training folder are paths that all workers see, or URIs of an object store: then each worker has its
+own copy in `--scratch`.
 """
 
 import argparse
+import contextlib
 import ctypes
 import functools
 import json
@@ -20,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from components.train import checkpoint
-from hopline import program
+from components.train.stored import Sender, StoredTraining
+from hopline import program, remote
 from hopline.artifacts import read_manifest
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import UserError
@@ -35,11 +40,15 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def arguments() -> argparse.ArgumentParser:
     """The worker's command line."""
     parser = program.parser("train.worker", "Trains as one worker of a group; TF_CONFIG says which.")
-    parser.add_argument("--examples", type=Path, required=True, help="folder of examples (preprocess)")
+    parser.add_argument("--examples", required=True, help="folder or URI of the examples (preprocess)")
     parser.add_argument("--model-config", required=True, help="[model] as JSON")
     parser.add_argument("--train-config", required=True, help="[train] as JSON")
-    parser.add_argument("--training-dir", type=Path, required=True, help="checkpoints and log of the whole group")
+    parser.add_argument("--training-dir", required=True, help="folder or URI of the whole group's checkpoints and log")
+    parser.add_argument(
+        "--scratch", type=Path, help="folder of this worker alone, for what it has from an object store"
+    )
     parser.add_argument("--threads", type=int, default=0, help="compute threads; 0 for one per core")
+    parser.add_argument("--accelerators", type=int, help="GPUs that must be there; all others are left alone")
     return parser
 
 
@@ -88,13 +97,16 @@ def work(options: argparse.Namespace) -> None:
     chief = worker_index() == 0
     model_config = ModelConfig.from_json(options.model_config)
     config = TrainConfig.from_json(options.train_config)
-    manifest = read_manifest(options.examples, EXAMPLES)
-
-    if in_pod and chief:
-        # Nobody else could: a launcher need not see the volume.  It is safe here, since Kubernetes starts no second
-        # worker 0 before the first has ended, and the others load a checkpoint only once this one has joined them.
-        options.training_dir.mkdir(parents=True, exist_ok=True)
-        checkpoint.repair(options.training_dir / checkpoint.FOLDER)
+    scratch = options.scratch or options.work_dir
+    examples = _local_examples(options.examples, scratch)
+    manifest = read_manifest(examples, EXAMPLES)
+    stored = None
+    training = remote.parse_place(options.training_dir)
+    if isinstance(training, str):
+        stored = StoredTraining(training, scratch / "training")
+        training = stored.folder
+    if stored or (in_pod and chief):
+        _prepare(training, stored, chief=chief)
 
     import keras
     import tensorflow as tf
@@ -106,36 +118,85 @@ def work(options: argparse.Namespace) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.experimental.enable_op_determinism()
-    gpu = bool(tf.config.list_physical_devices("GPU"))
+    gpu = require_accelerators(options.accelerators)
     if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
         keras.config.set_dtype_policy("mixed_bfloat16")
-    faults = functools.partial(
-        explained, f"worker {worker_index()}", options.training_dir, alone="TF_CONFIG" not in os.environ
-    )
+    faults = functools.partial(explained, f"worker {worker_index()}", training, alone="TF_CONFIG" not in os.environ)
     with faults():
         strategy = make_strategy()
     told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
+    if stored and not chief:  # only now: the chief, which has joined, has left the newest sound checkpoint there
+        stored.fetch_newest()
     replicas = strategy.num_replicas_in_sync
     if config.sequences % replicas:
         raise UserError(
             f"train.sequences is {config.sequences}, but must divide evenly among {replicas} devices",
             remedy=f"set train.sequences to a multiple of {replicas}",
         )
-    train, valid = (
-        load_stream(options.examples, manifest, split, least=config.targets) for split in ("train", "valid")
-    )
-    with faults():
+    train, valid = (load_stream(examples, manifest, split, least=config.targets) for split in ("train", "valid"))
+    with faults(), Sender(stored) if stored and chief else contextlib.nullcontext() as sender:
         Trainer(
             strategy=strategy,
             chief=chief,
-            scratch=options.training_dir,
+            scratch=training,
             train=train,
             valid=valid,
             vocabulary_size=manifest.facts["vocabulary_size"],
             model_config=model_config,
             config=config,
             lanes=1 if gpu else lane_count(config.sequences // replicas, options.threads or os.cpu_count() or 1),
+            sender=sender,
         ).run(stopping=told_to_stop)
+
+
+def _local_examples(place: str, scratch: Path) -> Path:
+    """The folder of the examples: the place itself, or a copy of what is at that URI."""
+    examples = remote.parse_place(place)
+    if isinstance(examples, Path):
+        return examples
+    remote.fetch_tree(examples, scratch / EXAMPLES, "train")
+    return scratch / EXAMPLES
+
+
+def _prepare(training: Path, stored: StoredTraining | None, *, chief: bool) -> None:
+    """Makes the training folder, and has the chief leave only sound checkpoints in it or in the object store.
+
+    Nobody else could: a launcher need not see the volume.  It is safe here, since Kubernetes starts no second worker 0
+    before the first has ended, and the others load a checkpoint only once this one has joined them.
+    """
+    try:
+        training.mkdir(parents=True, exist_ok=True)
+        if stored is None:
+            checkpoint.repair(training / checkpoint.FOLDER)
+    except OSError as error:
+        raise checkpoint.unwritable(training, error) from error
+    if stored and chief:
+        stored.recover()
+
+
+def require_accelerators(promised: int | None) -> bool:
+    """Whether this worker computes on GPUs.
+
+    One that was promised none leaves those it may see alone: NCCL needs GPUs in all workers, and would wait forever.
+
+    Args:
+        promised: how many must be there; None for as many as there are.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    import tensorflow as tf
+
+    if promised == 0:
+        tf.config.set_visible_devices([], "GPU")
+        return False
+    found = len(tf.config.list_physical_devices("GPU"))
+    if promised and found < promised:
+        raise UserError(
+            f"worker {worker_index()} was given {promised} GPUs, but TensorFlow sees {found}",
+            remedy="set job.image to an image with CUDA (make image-gpu), and see to the driver of the node",
+        )
+    return found > 0
 
 
 def make_strategy() -> Any:
@@ -144,7 +205,7 @@ def make_strategy() -> Any:
 
     experimental = tf.distribute.experimental
     implementations = experimental.CommunicationImplementation
-    gpu = tf.config.list_physical_devices("GPU")
+    gpu = tf.config.get_visible_devices("GPU")
     options = experimental.CommunicationOptions(implementation=implementations.NCCL if gpu else implementations.RING)
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from components.train import checkpoint
+from components.train.checkpoint import LOG_FILE
 from components.train.log import read_log
-from components.train.trainer import LOG_FILE
 from hopline import artifacts, images
 from tests.components.train.conftest import MODEL, TRAIN
 from tests.docker.conftest import HARDENED, LABEL, docker, mounted, owner_of, remove_containers

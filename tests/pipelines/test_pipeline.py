@@ -61,6 +61,6 @@ def test_every_section_of_the_configuration_is_a_parameter(spec):
         name: parameter.get("defaultValue")
         for name, parameter in spec["root"]["inputDefinitions"]["parameters"].items()
     }
-    others = {"registry": None, "work_dir": "/tmp/hopline", "launcher": "local", "job": "{}"}
+    others = {"registry": None, "work_dir": "/tmp/hopline", "launcher": "local"}
     assert defaults == {**parameters(config), **others}
     assert parameters(config).keys() == config.to_dict().keys()

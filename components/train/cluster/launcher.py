@@ -14,9 +14,11 @@ from pathlib import Path
 from components.train import checkpoint
 from components.train.cluster.api import Api, Manifest, UnreachableError, connect
 from components.train.cluster.manifests import SPEC_ANNOTATION, Objects, build
-from components.train.cluster.settings import JobSettings
+from components.train.cluster.task import TaskConfig
 from components.train.cluster.watch import SpentError, Watch, condition
+from components.train.stored import StoredTraining
 from hopline.errors import HoplineError, PreemptedError, SaveError, UserError
+from hopline.job import JobConfig
 
 _LOOK_SECONDS = 2.0
 _LEAVING_SECONDS = 10.0  # for the last request, when the launcher itself is told to leave
@@ -25,9 +27,10 @@ _LEAVING_SECONDS = 10.0  # for the last request, when the launcher itself is tol
 def run_workers(
     arguments: Sequence[str],
     workers: int,
-    training: Path,
+    training: Path | str,
     restarts: int,
-    settings: JobSettings,
+    settings: JobConfig,
+    task: TaskConfig | None = None,
     *,
     api: Api | None = None,
     pause: Callable[[float], None] = time.sleep,
@@ -40,10 +43,11 @@ def run_workers(
     Args:
         arguments: command line of every worker.
         workers: how many pods.
-        training: the folder of the checkpoints, on the volume.
+        training: the folder of the checkpoints, on the volume, or its URI.
         restarts: how often Kubernetes starts a worker again.  If the folder can be seen from here and has a newer
             checkpoint by then, as often again.
         settings: the Job's place and resources.
+        task: what Kubeflow adds to them.
         api: the cluster; the one around us, or the kubeconfig's, unless given.
         pause: sleeps so many seconds between two looks.
 
@@ -51,16 +55,23 @@ def run_workers(
         UserError: the cluster refuses the Job, cannot start it, or has another one for the same folder.
         HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
     """
-    settings.require_mounted("the training folder", training)
-    objects = build(settings, training, arguments, workers, restarts)
+    if isinstance(training, Path):
+        settings.require_mounted("the training folder", training)
+    objects = build(settings, training, arguments, workers, restarts, task)
     api = api or connect()
-    reached = checkpoint.newest_step(training / checkpoint.FOLDER)
+    reached = _newest_step(training)
     while failure := _run_job(api, objects, pause):
-        step = checkpoint.newest_step(training / checkpoint.FOLDER)
+        step = _newest_step(training)
         if step <= reached or not isinstance(failure, SpentError) or isinstance(failure.cause, SaveError):
             raise failure
         print(f"train: {failure.message}; but it has come to step {step:,}: once more", file=sys.stderr)
         reached = step
+
+
+def _newest_step(training: Path | str) -> int:
+    if isinstance(training, Path):
+        return checkpoint.newest_step(training / checkpoint.FOLDER)
+    return StoredTraining(training, Path()).newest_step()
 
 
 def _run_job(api: Api, objects: Objects, pause: Callable[[float], None]) -> HoplineError | None:

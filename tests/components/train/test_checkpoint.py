@@ -1,10 +1,13 @@
+import errno
+import os
 import resource
 import shutil
 
 import numpy as np
 import pytest
 
-from components.train.checkpoint import KEPT, Checkpoint, TrainState, load_newest, repair, save
+from components.train.checkpoint import FOLDER, KEPT, Checkpoint, TrainState, load_newest, repair, save, unwritable
+from hopline.errors import SaveError, UserError
 
 
 def checkpoint(step):
@@ -109,3 +112,26 @@ def test_saves_that_fail_keep_no_more_than_the_saves_before_them(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001", "step-000000002"]
     assert repair(tmp_path) == load_newest(tmp_path).state.step == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EROFS, UserError), (errno.EACCES, UserError), (errno.EPERM, UserError), (errno.ENOSPC, SaveError),
+     (errno.EDQUOT, SaveError), (errno.EIO, SaveError)],
+    ids=errno.errorcode.get,
+)  # fmt: skip
+def test_that_we_may_not_write_is_the_users_fault_and_a_full_disk_is_not(tmp_path, number, kind):
+    save(tmp_path / FOLDER, checkpoint(7))
+    error = unwritable(tmp_path, OSError(number, os.strerror(number)))
+    assert type(error) is kind
+    assert os.strerror(number) in error.message
+    assert "step 7 is safe" in error.message
+
+
+def test_a_checkpoint_has_copies_of_the_files_that_belong_to_it(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("as of step 7")
+    directory = save(tmp_path, checkpoint(7), beside=[log])
+    log.write_text("as of step 8")
+    assert (directory / "log.jsonl").read_text() == "as of step 7"
+    assert load_newest(tmp_path).state.step == 7

@@ -4,8 +4,9 @@ import json
 import os
 
 import pytest
+import tensorflow as tf
 
-from components.train.worker import set_cluster_config, worker_index
+from components.train.worker import require_accelerators, set_cluster_config, worker_index
 from hopline.errors import UserError
 
 
@@ -46,3 +47,34 @@ def test_an_index_that_is_none_of_a_worker_is_named(monkeypatch, index):
     with pytest.raises(UserError) as caught:
         set_cluster_config()
     assert f'"{index}"' in caught.value.message
+
+
+def see(monkeypatch, count):
+    """Makes TensorFlow see so many GPUs, and returns those that are left to it."""
+    devices = tf.config.list_physical_devices("CPU") * count
+    left = {"GPU": devices}
+    monkeypatch.setattr(tf.config, "list_physical_devices", left.get)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: left.update({kind: devices}))
+    return left
+
+
+@pytest.mark.parametrize(("promised", "seen"), [(1, 0), (8, 7)])
+def test_a_worker_that_sees_fewer_gpus_than_it_was_promised_does_not_train_without(monkeypatch, promised, seen):
+    see(monkeypatch, seen)
+    with pytest.raises(UserError) as caught:
+        require_accelerators(promised)
+    assert f"{promised} GPUs" in caught.value.message
+    assert "job.image" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("promised", "seen", "used"), [(2, 2, True), (None, 0, False), (None, 2, True), (0, 0, False)])
+def test_gpus_are_used_where_they_are(monkeypatch, promised, seen, used):
+    left = see(monkeypatch, seen)
+    assert require_accelerators(promised) is used
+    assert len(left["GPU"]) == seen
+
+
+def test_a_worker_that_was_promised_no_gpu_leaves_those_of_its_node_alone(monkeypatch):
+    left = see(monkeypatch, 2)
+    assert require_accelerators(0) is False
+    assert left["GPU"] == []

@@ -7,7 +7,7 @@ from components.train import checkpoint
 from components.train.checkpoint import Checkpoint, TrainState
 from components.train.cluster.api import Api
 from components.train.cluster.launcher import run_workers
-from components.train.cluster.settings import JobSettings
+from hopline.job import JobConfig
 from tests.components.train.cluster.cluster import Cluster
 from tests.components.train.cluster.server import Server
 
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, server, folder):
         self.server, self.cluster = server, server.cluster
-        self.settings = JobSettings(claim="hopline", mount=str(folder))
+        self.settings = JobConfig(claim="hopline", mount=str(folder))
         self.training = folder / "training"
         self.paused = 0.0
         self.between = lambda paused: None
@@ -48,7 +48,7 @@ class World:
     def run(self, workers=2, restarts=3, **changed):
         configuration = kubernetes.client.Configuration(host=self.server.url)
         configuration.retries = False
-        settings = JobSettings(**{**self.settings.to_dict(), **changed})
+        settings = JobConfig(**{**self.settings.to_dict(), **changed})
         with kubernetes.client.ApiClient(configuration) as client:
             api = Api(client, "hopline", self.pause)
             run_workers(ARGUMENTS, workers, self.training, restarts, settings, api=api, pause=self.pause)

@@ -4,6 +4,7 @@ import functools
 import re
 
 import jsonschema
+from kubernetes.utils import parse_quantity
 from kubernetes_validate import utils
 from referencing import Registry, Resource
 
@@ -75,7 +76,9 @@ def check_job(job):
     for container in pod["containers"]:
         limits = container["resources"]["limits"]
         for resource, amount in container["resources"]["requests"].items():
-            require(limits[resource] == amount, f"{resource} is requested as it is limited")
+            if "/" in resource:
+                require(limits[resource] == amount, f"{resource} is requested as it is limited")
+            require(parse_quantity(amount) <= parse_quantity(limits[resource]), f"{resource}: at most the limit")
 
 
 def check_restricted(pod):

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from components.train.cluster.manifests import TEMPLATE, build, job_name
-from components.train.cluster.settings import JobSettings
 from components.train.worker import CLUSTER_VARIABLE
 from components.train.worker import arguments as worker_arguments
 from hopline.errors import UserError
+from hopline.job import JobConfig
 from tests.components.train.cluster.cluster import Life
 from tests.components.train.cluster.conftest import ARGUMENTS
 from tests.components.train.cluster.rules import check, check_restricted
@@ -24,7 +24,7 @@ OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 
 
 def objects(workers=2, restarts=3, training=TRAINING, **settings):
-    return build(JobSettings(**{"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
+    return build(JobConfig(**{"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
 
 
 def pod_of(**settings):
@@ -53,7 +53,8 @@ def test_workers_have_no_token_no_privileges_and_a_root_that_cannot_be_written()
 def test_a_worker_is_told_what_its_program_takes(monkeypatch):
     (container,) = pod_of(cpus=3)["containers"]
     options = worker_arguments().parse_args(container["args"])
-    assert options.training_dir == TRAINING
+    assert options.training_dir == str(TRAINING)
+    assert str(options.scratch) in [mount["mountPath"] for mount in container["volumeMounts"]]
     assert options.threads == 3
     assert options.work_dir == Path(container["terminationMessagePath"]).parent
 
@@ -108,8 +109,34 @@ def test_a_worker_has_all_gpus_of_its_pod_and_shared_memory_for_them():
     assert "/dev/shm" not in [mount["mountPath"] for mount in without["volumeMounts"]]
 
 
+def test_workers_are_told_how_many_gpus_to_expect():
+    for count in (0, 4):
+        (container,) = pod_of(accelerators=count)["containers"]
+        assert worker_arguments().parse_args(container["args"]).accelerators == count
+
+
+def test_workers_that_meet_in_a_store_need_no_volume_and_have_their_credentials_from_a_secret():
+    made = objects(training="gs://bucket/training", claim="", secret="store", service_account="trainer")
+    check(made.job)
+    pod = made.job["spec"]["template"]["spec"]
+    check_restricted(pod)
+    (container,) = pod["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "store"}}]
+    assert pod["serviceAccountName"] == "trainer"
+    assert not [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    options = worker_arguments().parse_args(container["args"])
+    assert options.training_dir == "gs://bucket/training"
+    assert str(options.scratch) in [mount["mountPath"] for mount in container["volumeMounts"]]
+
+
+def test_a_place_has_one_job_wherever_it_is():
+    stored = job_name("", "gs://bucket/training")
+    assert stored == objects(training="gs://bucket/training", claim="", cpus=7).name
+    assert len({stored, job_name("", "s3://bucket/training"), job_name("", "gs://bucket/other")}) == 3
+
+
 def test_arguments_are_taken_literally():
-    settings = JobSettings(claim="hopline")
+    settings = JobConfig(claim="hopline")
     made = build(settings, TRAINING, ["--examples", "/data/$(HOME)"], 1, 0)
     assert "/data/$$(HOME)" in made.job["spec"]["template"]["spec"]["containers"][0]["args"]
 
@@ -121,7 +148,7 @@ def test_a_folder_has_one_job_whatever_the_settings():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"claim": ""}, {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
+    [{"claim": "Not/AName"}, {"secret": "a b"}, {"service_account": "-"}, {"store": "/data"}, {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
      {"accelerators": -1}, {"max_seconds": -1}, {"node_selector": ["ssd"]}, {"tolerations": ["gpu"]}],
     ids=str,
 )  # fmt: skip
@@ -135,7 +162,18 @@ def test_a_setting_that_breaks_its_rule_is_named_with_the_remedy(wrong):
 @pytest.mark.parametrize("path", ["/other/training", "/data/../other", "/database"])
 def test_a_path_beside_the_volume_is_refused(path):
     with pytest.raises(UserError):
-        JobSettings(claim="hopline").require_mounted("--examples", Path(path))
+        JobConfig(claim="hopline").require_mounted("--examples", Path(path))
+
+
+def test_workers_need_one_place_to_meet():
+    with pytest.raises(UserError) as caught:
+        JobConfig().require_place()
+    assert "job.claim" in caught.value.remedy
+    assert "job.store" in caught.value.remedy
+    with pytest.raises(UserError):
+        JobConfig(claim="hopline", store="gs://bucket")
+    with pytest.raises(UserError):
+        JobConfig(store="gs://bucket").require_mounted("--examples", Path("/data/examples"))
 
 
 MANIFESTS = sorted(
@@ -162,12 +200,22 @@ def test_no_manifest_is_left_out_of_its_kustomization():
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_renders_to_manifests_of_one_namespace(overlay):
     text = subprocess.check_output(["kubectl", "kustomize", K8S / "overlays" / overlay], text=True)
-    for manifest in yaml.safe_load_all(text):
+    namespace = "kubeflow" if overlay == "kubeflow" else "hopline"
+    manifests = list(yaml.safe_load_all(text))
+    for manifest in manifests:
         check(manifest)
         if manifest["kind"] != "Namespace":
-            assert manifest["metadata"]["namespace"] == "hopline"
+            assert manifest["metadata"]["namespace"] == namespace
         for subject in manifest.get("subjects", []):
-            assert subject["namespace"] == "hopline"
+            assert subject["namespace"] == namespace
+    assert {"Role", "RoleBinding", "ServiceAccount"} <= {manifest["kind"] for manifest in manifests}
+
+
+def test_in_kubeflow_the_steps_own_account_may_launch():
+    binding = yaml.safe_load((K8S / "overlays" / "kubeflow" / "pipeline-runner.yaml").read_text())
+    assert binding["roleRef"]["name"] == yaml.safe_load((K8S / "base" / "role.yaml").read_text())["metadata"]["name"]
+    subject = {"kind": "ServiceAccount", "name": "pipeline-runner", "namespace": "kubeflow"}
+    assert binding["subjects"] == [subject]
 
 
 def test_the_role_lists_exactly_what_the_launcher_does(world):

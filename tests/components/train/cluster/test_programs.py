@@ -10,10 +10,10 @@ import pytest
 
 from components.train import checkpoint
 from components.train.cluster.manifests import build
-from components.train.cluster.settings import JobSettings
 from components.train.launcher import reserved_ports
 from hopline import artifacts
 from hopline.config import ModelConfig, TrainConfig
+from hopline.job import JobConfig
 from hopline.process import FAILURE_FILE, child_environment
 from tests.components.train.cluster.cluster import Life
 from tests.components.train.conftest import MODEL, TRAIN
@@ -43,7 +43,7 @@ def run_pods(job, folder, ports=(0,)):
 def job_for(examples, folder, **train):
     config = TrainConfig.from_mapping({**TRAIN, "max_steps": STEPS, **train})
     arguments = ["--examples", str(examples), "--model-config", ModelConfig.from_mapping(MODEL).to_json()]
-    settings, arguments = JobSettings(claim="hopline", cpus=1), [*arguments, "--train-config", config.to_json()]
+    settings, arguments = JobConfig(claim="hopline", cpus=1), [*arguments, "--train-config", config.to_json()]
     return build(settings, folder / "training", arguments, config.workers, restarts=0).job
 
 

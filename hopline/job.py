@@ -1,4 +1,4 @@
-"""What a training Job may ask of a cluster."""
+"""What training may ask of a Kubernetes cluster: the section `[job]`, read when the launcher is `kubernetes`."""
 
 import re
 from dataclasses import dataclass
@@ -6,21 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from hopline.images import TRAIN
+from hopline.remote import is_remote
 from hopline.section import Section, at_least, require
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
 # As `kubectl taint` writes it: key[=value]:effect.
 _TAINT = re.compile(r"(?P<key>[^=:]+)(=(?P<value>[^=:]*))?:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobSettings(Section):
-    """The Job's place in the cluster, and what each of its workers gets."""
+class JobConfig(Section):
+    """Where the Job's workers meet, what each of them gets, and as whom they run.
+
+    They meet on a volume (`claim`) or in an object store (`store`): the launcher `kubernetes` needs one of the two.
+    """
 
     name = "job"
 
     claim: str = ""  # PersistentVolumeClaim with examples and checkpoints, which all workers can write
     mount: str = "/data"  # where it is mounted, in the workers as in the launcher
+    store: str = ""  # instead of a claim: gs://bucket/prefix or s3://bucket/prefix
+    secret: str = ""  # a Secret whose keys become the workers' environment, such as AWS_ACCESS_KEY_ID
+    service_account: str = "hopline-worker"  # of the workers; what it may do in a cloud is bound to its name
     image: str = TRAIN
     cpus: int = 2  # cores a worker
     memory: str = "4Gi"  # a worker
@@ -31,7 +39,23 @@ class JobSettings(Section):
     max_seconds: int = 0  # the Job is ended when it runs longer; 0 for no limit
 
     def __post_init__(self) -> None:
-        require(self.claim != "", "job.claim is empty, but must name a PersistentVolumeClaim", "set job.claim")
+        require(
+            not (self.claim and self.store),
+            f'job.claim is "{self.claim}" and job.store is "{self.store}", but workers meet in one place',
+            "set one of the two",
+        )
+        require(
+            not self.store or is_remote(self.store),
+            f'job.store is "{self.store}", but must be a place in an object store',
+            "write gs://bucket/prefix or s3://bucket/prefix",
+        )
+        for key in ("claim", "secret", "service_account"):
+            value = getattr(self, key)
+            require(
+                not value or _NAME.fullmatch(value) is not None,
+                f'job.{key} is "{value}", but Kubernetes names are small letters, digits, "-" and "."',
+                f"set job.{key} to the name of an object in the namespace",
+            )
         require(
             self.mount.startswith("/") and self.mount != "/",
             f'job.mount is "{self.mount}", but must be the absolute path of a folder',
@@ -83,8 +107,17 @@ class JobSettings(Section):
             found.append({"key": match["key"], **how, "effect": match["effect"]})
         return found
 
+    def require_place(self) -> None:
+        """Raises `UserError`: there is no place where the workers could meet."""
+        require(
+            bool(self.claim or self.store),
+            "job.claim and job.store are empty, but workers on a cluster need a place to meet",
+            "set job.claim to a PersistentVolumeClaim, or job.store to gs://bucket/prefix or s3://bucket/prefix",
+        )
+
     def require_mounted(self, name: str, path: Path) -> None:
         """Raises `UserError`: `path`, which the user calls `name`, must be on the volume."""
+        require(self.claim != "", f"{name} is {path}, but there is no job.claim that holds it", "set job.claim")
         require(
             path.is_relative_to(self.mount) and ".." not in path.parts,
             f"{name} is {path}, but workers on the cluster only see what is below job.mount = {self.mount}",
