@@ -12,7 +12,7 @@ from components.follow.__main__ import arguments
 from hopline.images import CONTROL
 from tests.components.train.cluster.rules import check_restricted
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "k8s" / "overlays" / "serving"
 
 
