@@ -22,7 +22,7 @@ SELF = "self"  # instead of a service account: whoever the kubeconfig says we ar
 WORKER = "hopline-worker"
 _ROLE = Path(__file__).parents[2] / "k8s" / "base" / "role.yaml"
 _SECONDS = (5.0, 10.0)  # to connect, to read
-_APPLY = "kubectl apply -k k8s/overlays/kind, or the overlay of your cluster"
+_APPLY = "apply our overlay of this namespace: kubectl apply -k k8s/overlays/kubeflow (gke-kubeflow on GKE)"
 _FORBIDDEN, _NOT_FOUND = 403, 404
 # The object without its content: a Secret's is nobody's business here.
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
