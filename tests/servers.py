@@ -18,14 +18,16 @@ class Server:
     scheme: str
     endpoint: str  # the environment variable that names the server
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.host = host
         # Bound, so that nobody else is given the port, and silent, so that the server may listen there.
         self._holder = socket.socket()
         self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._holder.bind(("127.0.0.1", 0))
+        self._holder.bind((host, 0))
         self.port = self._holder.getsockname()[1]
-        self.environment = {self.endpoint: f"http://127.0.0.1:{self.port}"}
+        self.environment = {self.endpoint: f"http://{host}:{self.port}"}
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -35,7 +37,7 @@ class Server:
         deadline = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
+                socket.create_connection((self.host, self.port)).close()
                 return
             except OSError:
                 assert self.process.poll() is None
@@ -67,8 +69,8 @@ class GoogleServer(Server):
 
     def command(self) -> list[str]:
         options = {
-            "-scheme": "http", "-backend": "filesystem", "-filesystem-root": str(self.folder), "-host": "127.0.0.1",
-            "-port": str(self.port), "-external-url": f"http://127.0.0.1:{self.port}",
+            "-scheme": "http", "-backend": "filesystem", "-filesystem-root": str(self.folder), "-host": self.host,
+            "-port": str(self.port), "-external-url": self.environment[self.endpoint],
         }  # fmt: skip
         return [str(_get_binary_path()), *(word for pair in options.items() for word in pair)]
 
@@ -87,15 +89,15 @@ class AmazonServer(Server):
 
     scheme, endpoint = "s3", "AWS_ENDPOINT_URL_S3"
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        super().__init__(folder, host)
         self.environment |= {
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
         }  # fmt: skip
 
     def command(self) -> list[str]:
         program = Path(__file__).with_name("s3_server.py")
-        return [sys.executable, "-P", str(program), str(self.port), str(self.folder)]
+        return [sys.executable, "-P", str(program), self.host, str(self.port), str(self.folder)]
 
     def bucket(self, name: str) -> str:
         import boto3

@@ -75,9 +75,8 @@ def _train_in_store(
 
     store = JobConfig.from_json(options.job).store
     launch(options, model_config, config, place_examples(options.examples, options.examples_uri, store), uri)
-    stored = StoredTraining(uri, training)
-    stored.fetch_newest()
-    TrainingLog(training / checkpoint.LOG_FILE, stored.newest_step()).close()  # makes the event file
+    if step := StoredTraining(uri, training).fetch_newest():
+        TrainingLog(training / checkpoint.LOG_FILE, step).close()  # makes the event file
 
 
 def _export(

@@ -60,12 +60,13 @@ class StoredTraining:
         self._forget_others(found)
         self._prune()
 
-    def fetch_newest(self) -> None:
-        """Fetches the newest checkpoint; for a worker that the chief, which has chosen, was joined by."""
+    def fetch_newest(self) -> int:
+        """Fetches the newest checkpoint, once the chief has chosen it, and returns its step; 0 if there is none."""
         newest = max((name for name, files in self._trees().items() if MANIFEST in files), default="")
         if newest and (damage := self._fetch(newest)):
             raise InternalError(damage, remedy="run the same command again: it continues from the checkpoint before")
         self._forget_others(newest)
+        return checkpoint.step_of(newest) if newest else 0
 
     def send(self, directory: Path) -> None:
         """Sends the sealed checkpoint `directory`, and then removes all but the newest `KEPT` there."""

@@ -1,9 +1,15 @@
-"""A real cluster: `make test-cluster` with KUBECONFIG, on a cluster of one node that has the image."""
+"""A real cluster: `make test-cluster` with KUBECONFIG, on a cluster of one node that has the image.
+
+HOPLINE_TEST_IMAGE names another image than the release's.  HOPLINE_TEST_HOST is the address of this machine as pods
+reach it, for the object store that the tests start here; by default the one from which this machine reaches the node,
+which is right where the node runs on it, as with kind on Linux.
+"""
 
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -12,14 +18,19 @@ from pathlib import Path
 
 import pytest
 
-from hopline import images
+from components.train.stored import StoredTraining
+from hopline import images, remote
 from hopline.process import child_environment
 from tests.components.train.conftest import MODEL, TRAIN
+from tests.servers import AmazonServer
 from tests.support import synthetic_documents, write_examples
 
 OVERLAY = Path(__file__).resolve().parents[2] / "k8s" / "overlays" / "kind"
-WINDOW = "hopline-test"  # the pod through which tests see the volume
+WINDOW = "hopline-test"  # the pod through which tests see the volume, and the Secret of the object store
+IMAGE = os.environ.get("HOPLINE_TEST_IMAGE", images.TRAIN)
 STEPS = 120
+# As Kubeflow passes it on: so that two workers fit on a node of two cores that has other pods.
+SMALL = json.dumps({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}})
 WAIT_SECONDS = 120
 DIGEST = """
 import hashlib, sys
@@ -43,13 +54,14 @@ class Cluster:
         command = ["kubectl", *arguments]
         return subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, **options).stdout
 
-    def launch(self, training, steps=STEPS):
-        """A launcher of two workers, as a person starts it."""
+    def launch(self, training, steps=STEPS, examples=None, **job):
+        """A launcher of two workers, as a person starts it; they meet on the volume unless `job` says else."""
         config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": steps}
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
-            "--job", json.dumps({"claim": "hopline", "cpus": 1, "memory": "2Gi"}), "--examples", self.examples,
-            "--training-dir", training, "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
+            "--job", json.dumps({"image": IMAGE, "cpus": 1, "memory": "2Gi", **(job or {"claim": "hopline"})}),
+            "--task-config", SMALL, "--examples", examples or self.examples, "--training-dir", training,
+            "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
             "--work-dir", str(self.folder / Path(training).name),
         ]  # fmt: skip
         self.launchers.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True))
@@ -65,6 +77,10 @@ class Cluster:
     def weights(self, training):
         """The newest checkpoint's step, and a digest of its best weights."""
         return self.kubectl("exec", WINDOW, "--", "python3", "-c", DIGEST, training).decode().split()
+
+    def run(self, program, *arguments):
+        """Runs Python code in the pod that sees the volume."""
+        self.kubectl("exec", WINDOW, "--", "python3", "-c", program, *arguments)
 
     def pods(self):
         """The names of the workers' pods."""
@@ -93,7 +109,7 @@ def window():
     """A pod that sleeps, with the volume, and nothing that the namespace forbids."""
     context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
-        "name": "window", "image": images.TRAIN, "command": ["sleep", "infinity"], "securityContext": context,
+        "name": "window", "image": IMAGE, "command": ["sleep", "infinity"], "securityContext": context,
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }  # fmt: skip
     spec = {
@@ -131,8 +147,7 @@ def cluster(tmp_path_factory):
     found.kubectl(*command, input=packed.getvalue())
     yield found
     found.sweep()
-    remove = "import shutil, sys; shutil.rmtree(sys.argv[1])"
-    found.kubectl("exec", WINDOW, "--", "python3", "-c", remove, place)
+    found.run("import shutil, sys; shutil.rmtree(sys.argv[1])", place)
     found.kubectl("delete", "pod", WINDOW)
 
 
@@ -144,3 +159,37 @@ def undisturbed(cluster):
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     return training
+
+
+@pytest.fixture
+def store(cluster, tmp_path, monkeypatch):
+    """The URI of a bucket with the examples, for which the Secret WINDOW has the credentials."""
+    nodes = json.loads(cluster.kubectl("get", "nodes", "--output", "json"))["items"]
+    addresses = {address["type"]: address["address"] for address in nodes[0]["status"]["addresses"]}
+    server = AmazonServer(tmp_path / "server", os.environ.get("HOPLINE_TEST_HOST") or _own_address(addresses))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+        cluster.environment[name] = value  # of the launcher
+    server.start()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": WINDOW}, "stringData": server.environment}
+    cluster.kubectl("apply", "--filename", "-", input=json.dumps(secret).encode())
+    uri = server.bucket("bucket")
+    remote.send_tree(cluster.folder / "examples", f"{uri}/examples", "test")
+    yield uri
+    cluster.kubectl("delete", "secret", WINDOW)
+    server.close()
+
+
+def _own_address(addresses):
+    """This machine's address on the way to the node; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((addresses["InternalIP"], 9))
+        return probe.getsockname()[0]
+
+
+def stored_weights(uri, folder):
+    """What `Cluster.weights` tells of a training folder, of one in an object store."""
+    stored = StoredTraining(uri, folder)
+    stored.fetch_newest()
+    command = [sys.executable, "-c", DIGEST, str(folder)]
+    return subprocess.check_output(command, text=True, env=child_environment()).split()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cluster.conftest import STEPS
+from tests.cluster.conftest import STEPS, WINDOW, stored_weights
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -31,6 +31,31 @@ def test_a_run_whose_worker_is_deleted_resumes_and_ends_with_the_same_weights(cl
     _, said = process.communicate(timeout=900)
     assert process.returncode == 0, said
     assert cluster.weights(training) == cluster.weights(undisturbed)
+    assert cluster.left() == []
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_workers_that_meet_in_a_store_resume_there_and_end_with_the_same_weights(
+    cluster, undisturbed, store, tmp_path, worker
+):
+    training = f"{store}/deleted-{worker}"
+    process = cluster.launch(training, examples=f"{store}/examples", secret=WINDOW)
+    until(process, "targets/s")
+    (victim,) = [pod for pod in cluster.pods() if f"-{worker}-" in pod.removeprefix("pod/hopline-train-")]
+    cluster.kubectl("delete", victim, "--wait=false")
+    _, said = process.communicate(timeout=900)
+    assert process.returncode == 0, said
+    assert stored_weights(training, tmp_path / "fetched") == cluster.weights(undisturbed)
+    assert cluster.left() == []
+
+
+def test_a_folder_that_may_not_be_written_ends_the_job_at_once(cluster, undisturbed):
+    folder = undisturbed.replace("undisturbed", "closed")
+    cluster.run("import os, sys; os.mkdir(sys.argv[1], 0o555)", folder)
+    process = cluster.launch(f"{folder}/training")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 2, said
+    assert "Permission denied" in said
     assert cluster.left() == []
 
 

@@ -1,5 +1,7 @@
 """A launcher at work on a cluster in memory."""
 
+import json
+
 import kubernetes
 import pytest
 
@@ -87,3 +89,21 @@ def world(tmp_path):
     yield World(server, tmp_path)
     server.close()
     assert not server.breaches
+
+
+@pytest.fixture
+def kubeconfig(world, tmp_path):
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "clusters": [{"name": "one", "cluster": {"server": world.server.url}}], "users": [{"name": "one", "user": {}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "hopline"}}],
+    }  # fmt: skip
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+
+    def go_on(request):  # a launcher of its own process moves the cluster on by looking
+        if request.resource == "pods":
+            world.cluster.tick()
+
+    world.server.fault = go_on
+    return {"KUBECONFIG": str(path)}

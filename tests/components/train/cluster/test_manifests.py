@@ -148,7 +148,8 @@ def test_a_folder_has_one_job_whatever_the_settings():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"claim": "Not/AName"}, {"secret": "a b"}, {"service_account": "-"}, {"store": "/data"}, {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
+    [{"claim": "Not/AName"}, {"secret": "a b"}, {"service_account": "-"}, {"store": "/data"},
+     {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
      {"accelerators": -1}, {"max_seconds": -1}, {"node_selector": ["ssd"]}, {"tolerations": ["gpu"]}],
     ids=str,
 )  # fmt: skip

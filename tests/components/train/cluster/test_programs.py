@@ -1,6 +1,7 @@
 """The programs as a person or a pod starts them; the cluster is in memory, the workers are real."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.slow
 STEPS = 6
 
 
-def run_pods(job, folder, ports=(0,)):
-    """Runs here what the pods of a Job would run, and returns their exit codes."""
+def start_pods(job, folder, ports=(0,), environment=None):
+    """Starts here what the pods of a Job would run, with an empty /tmp each."""
     (container,) = job["spec"]["template"]["spec"]["containers"]
     (entry,) = container["env"]
     hosts = [f"127.0.0.1:{port}" for port in ports]
@@ -32,12 +33,37 @@ def run_pods(job, folder, ports=(0,)):
     processes = []
     for index in range(len(hosts)):
         own = folder / f"pod-{index}"
-        own.mkdir(exist_ok=True)
-        arguments = [argument.replace("/failure", str(own)) for argument in container["args"]]
-        place = {"HOPLINE_CLUSTER": ",".join(hosts), "JOB_COMPLETION_INDEX": str(index)}
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        places = {"/failure": str(own), "/tmp": str(own / "tmp")}
+        arguments = [places.get(argument, argument) for argument in container["args"]]
+        place = {"HOPLINE_CLUSTER": ",".join(hosts), "JOB_COMPLETION_INDEX": str(index), **(environment or {})}
         command = [sys.executable, *container["command"][1:], *arguments]
         processes.append(subprocess.Popen(command, env=child_environment(place)))
-    return [process.wait(timeout=300) for process in processes]
+    return processes
+
+
+def run_pods(job, folder, ports=(0,)):
+    """Runs here what the pods of a Job would run, and returns their exit codes."""
+    return [process.wait(timeout=300) for process in start_pods(job, folder, ports)]
+
+
+def training_pods(world, folder):
+    """Has the cluster's pods run here, and go on in the cluster once they have ended; the Jobs that were run."""
+    jobs, processes = [], []
+
+    def train(request):
+        if request.resource != "pods":
+            return
+        if not processes:
+            jobs.extend(world.cluster.of("Job"))
+            processes.extend(start_pods(jobs[0], folder))
+        if processes[0].poll() is not None:
+            assert processes[0].returncode == 0
+            world.cluster.tick()
+
+    world.server.fault = train
+    return jobs
 
 
 def job_for(examples, folder, **train):
@@ -63,29 +89,12 @@ def test_a_pod_that_fails_leaves_its_reason_where_its_status_takes_it_from(examp
     assert json.loads((tmp_path / "pod-0" / FAILURE_FILE).read_text())["error"] == "UserError"
 
 
-@pytest.fixture
-def kubeconfig(world, tmp_path):
-    config = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "one",
-        "clusters": [{"name": "one", "cluster": {"server": world.server.url}}], "users": [{"name": "one", "user": {}}],
-        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "hopline"}}],
-    }  # fmt: skip
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
-
-    def go_on(request):  # a launcher of its own process moves the cluster on by looking
-        if request.resource == "pods":
-            world.cluster.tick()
-
-    world.server.fault = go_on
-    return {"KUBECONFIG": str(path)}
-
-
-def launch(module, examples, tmp_path, kubeconfig, *more):
+def launch(module, examples, tmp_path, kubeconfig, *more, job=None):
+    job = {"claim": "hopline", "mount": str(Path(examples).parents[1]), "cpus": 1, **(job or {})}
     command = [
         sys.executable, "-m", module, "--launcher", "kubernetes", "--examples", str(examples),
-        "--job", json.dumps({"claim": "hopline", "mount": str(Path(examples).parents[1]), "cpus": 1}),
-        "--model-config", json.dumps(MODEL), "--train-config", json.dumps({**TRAIN, "max_steps": STEPS}),
+        "--job", json.dumps(job), "--model-config", json.dumps(MODEL),
+        "--train-config", json.dumps({**TRAIN, "max_steps": STEPS}),
         "--work-dir", str(tmp_path / "work"), *more,
     ]  # fmt: skip
     environment = {name: value for name, value in child_environment(kubeconfig).items() if "KUBERNETES" not in name}
@@ -114,14 +123,7 @@ def test_told_to_stop_the_command_leaves_nothing_behind(world, kubeconfig, examp
 
 
 def test_the_train_step_exports_what_the_pods_have_trained(world, kubeconfig, examples, tmp_path):
-    go_on = world.server.fault
-
-    def train(request):
-        go_on(request)
-        if request.resource == "pods" and not any(tmp_path.glob("pod-*")):
-            assert run_pods(world.cluster.of("Job")[0], tmp_path) == [0]
-
-    world.server.fault = train
+    training_pods(world, tmp_path)
     process = launch("components.train", examples, tmp_path, kubeconfig, "--output", str(tmp_path / "model"))
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said

@@ -124,8 +124,8 @@ def test_a_variable_that_the_launcher_sets_cannot_be_changed():
     ids=str,
 )  # fmt: skip
 def test_what_kubeflow_never_gives_is_refused(wrong):
+    text = wrong if isinstance(wrong, str) else json.dumps(wrong)
     with pytest.raises(UserError) as caught:
-        text = wrong if isinstance(wrong, str) else json.dumps(wrong)
         build(JobConfig(), "gs://bucket/training", ARGUMENTS, 2, 3, TaskConfig.from_json(text))
     assert caught.value.remedy
 
