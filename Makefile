@@ -57,6 +57,18 @@ test-docker: setup ## build the images and test them: needs a Docker engine, no 
 test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
 	$(BIN)/python -m pytest --durations=15 -m cluster
 
+##@ A Kubernetes cluster on this machine
+.PHONY: kind-up kind-run kind-down
+export PORT ?= 8080
+kind-up: setup ## make a kind cluster with Kubeflow Pipelines at http://localhost:8080 (PORT may be set)
+	HOPLINE=$(BIN)/hopline k8s/kind/kind.sh up
+
+kind-run: setup ## run the whole pipeline of configs/kind.toml on it
+	HOPLINE=$(BIN)/hopline k8s/kind/kind.sh run
+
+kind-down: ## remove the cluster, and all that it holds
+	k8s/kind/kind.sh down
+
 ##@ While working
 .PHONY: test check fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed

@@ -29,6 +29,8 @@ OVERLAY = Path(__file__).resolve().parents[2] / "k8s" / "overlays" / "kind"
 WINDOW = "hopline-test"  # the pod through which tests see the volume, and the Secret of the object store
 IMAGE = os.environ.get("HOPLINE_TEST_IMAGE", images.TRAIN)
 STEPS = 120
+# As Kubeflow passes it on: so that two workers fit on a node of two cores that has other pods.
+SMALL = json.dumps({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}})
 WAIT_SECONDS = 120
 DIGEST = """
 import hashlib, sys
@@ -58,7 +60,7 @@ class Cluster:
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
             "--job", json.dumps({"image": IMAGE, "cpus": 1, "memory": "2Gi", **(job or {"claim": "hopline"})}),
-            "--examples", examples or self.examples, "--training-dir", training,
+            "--task-config", SMALL, "--examples", examples or self.examples, "--training-dir", training,
             "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
             "--work-dir", str(self.folder / Path(training).name),
         ]  # fmt: skip

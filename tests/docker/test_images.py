@@ -31,7 +31,7 @@ class Content:
 CONTENTS = [
     Content(
         images.CONTROL,
-        steps=["promote", "resolve"],
+        steps=["follow", "promote", "resolve"],
         modules=["kfp", "hopline.registry"],
         absent=["apache_beam", "keras", "matplotlib", "numpy", "tensorflow", "components.evaluate", "components.train"],
     ),

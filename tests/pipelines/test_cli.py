@@ -24,6 +24,7 @@ from pipelines.cli import main
         ["runs", "logs"],
         ["runs", "terminate"],
         ["compile"],
+        ["doctor"],
         ["clean"],
     ],
 )

@@ -24,15 +24,20 @@ def require(holds, rule):
 
 def check(manifest, versions=(OLDEST, NEWEST)):
     """Raises `RefusedError` unless the object satisfies the schemas, strictly, and the server's own validation."""
+    check_schema(manifest, versions)
+    name = manifest["metadata"]["name"]
+    require(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name), f"{name} is no DNS label")
+    if manifest["kind"] == "Job":
+        check_job(manifest)
+
+
+def check_schema(manifest, versions=(OLDEST, NEWEST)):
+    """Raises `RefusedError` unless the object satisfies the schemas, strictly."""
     for version in versions:
         try:
             _validator(manifest["kind"], manifest["apiVersion"], version).validate(manifest)
         except jsonschema.ValidationError as error:
             raise RefusedError(f"{error.message} at {list(error.path)}") from error
-    name = manifest["metadata"]["name"]
-    require(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name), f"{name} is no DNS label")
-    if manifest["kind"] == "Job":
-        check_job(manifest)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.components.train.cluster.rules import check, require
+from tests.components.train.cluster.rules import check, check_schema, require
 
 PATH = re.compile(
     r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9]+)/v1)/namespaces/hopline/(?P<resource>[a-z]+)"
@@ -17,6 +17,9 @@ KINDS = {
     ("", "services"): "Service", ("", "pods"): "Pod", ("", "events"): "Event", ("batch", "jobs"): "Job",
     ("networking.k8s.io", "networkpolicies"): "NetworkPolicy",
 }  # fmt: skip
+LOOKED_FOR = {("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
+              ("", "persistentvolumeclaims"): "PersistentVolumeClaim"}  # fmt: skip
+REVIEWS = "/apis/authorization.k8s.io/v1/"
 # What the server knows besides `pretty`, for the requests that we make.
 QUERIES = {"list": {"labelSelector", "fieldSelector"}, "log": {"timestamps", "sinceTime", "tailLines"}}
 CONTENT = {"create": "application/json", "patch": "application/merge-patch+json", "delete": "application/json"}
@@ -36,8 +39,10 @@ class Server:
 
     Attributes:
         requests: all that were made, in order.
+        allowed: called with the user ("" for the asking one) and the resource attributes of an access review.
         fault: called with each request before it is done; what it returns ("cut", "lost", or a status and a message)
             is done to the request instead.
+        version: that it says it has.
         breaches: requests that no server would take; a test ends by looking here.
     """
 
@@ -46,6 +51,8 @@ class Server:
         self.requests = []
         self.breaches = []
         self.fault = lambda request: None
+        self.allowed = lambda user, attributes: False
+        self.version = "v1.31.0"
         handler = type("Handler", (_Handler,), {"server_of": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
@@ -59,7 +66,7 @@ class Server:
 
     def answer(self, request, name, query, body, content):
         """Status and content for a request that the contract allows."""
-        kind = KINDS[request.group, request.resource.partition("/")[0]]
+        kind = (KINDS | LOOKED_FOR)[request.group, request.resource.partition("/")[0]]
         if request.verb in CONTENT:
             require(content == CONTENT[request.verb], f"{request.verb} takes {CONTENT[request.verb]}, not {content}")
         known = QUERIES.get("log" if request.resource == "pods/log" else request.verb, set())
@@ -77,6 +84,20 @@ class Server:
         if request.verb == "patch":
             self._patch(kind, name, body)
         return 200, self.cluster.objects[kind, name]
+
+    def answer_unnamespaced(self, method, path, body):
+        """Status and content for a request beside those of a namespace; None if nothing is there."""
+        if (method, path) == ("GET", "/version/"):
+            keys = ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform")
+            return 200, dict.fromkeys(keys, "") | {"major": "1", "minor": "31", "gitVersion": self.version}
+        if (method, path) == ("GET", "/api/v1/namespaces/hopline"):
+            return 200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "hopline"}}
+        if method == "POST" and path.startswith(REVIEWS):
+            check_schema(body)
+            require(path == f"{REVIEWS}{body['kind'].lower()}s", f"a {body['kind']} is not for {path}")
+            allowed = self.allowed(body["spec"].get("user", ""), body["spec"]["resourceAttributes"])
+            return 201, {**body, "metadata": {}, "status": {"allowed": allowed}}
+        return None
 
     def _create(self, kind, body):
         require(body["kind"] == kind, f"a {kind} is no {body['kind']}")
@@ -136,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = PATH.fullmatch(split.path)
         if path is None:
+            if answer := self._answer_unnamespaced(split.path, text):
+                return self._send(*answer)
             server.breaches.append(f"{self.command} {self.path}")
             return self._send(404, {})
         by_method = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "GET": "get" if path["name"] else "list"}
@@ -156,6 +179,16 @@ class _Handler(BaseHTTPRequestHandler):
             server.breaches.append(f"{request}: {error!r}")
             answer = _status(422, str(error))
         return self._send(*answer, cut=fault == "cut")
+
+    def _answer_unnamespaced(self, path, text):
+        fault = self.server_of.fault(Request(self.command.lower(), "", path))
+        if isinstance(fault, tuple):
+            return _status(*fault)
+        try:
+            return self.server_of.answer_unnamespaced(self.command, path, json.loads(text) if text else None)
+        except Exception as error:
+            self.server_of.breaches.append(f"{self.command} {path}: {error!r}")
+            return _status(422, str(error))
 
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 

@@ -177,7 +177,12 @@ def test_workers_need_one_place_to_meet():
         JobConfig(store="gs://bucket").require_mounted("--examples", Path("/data/examples"))
 
 
-MANIFESTS = sorted(path for path in K8S.rglob("*.yaml") if path.name != "kustomization.yaml")
+MANIFESTS = sorted(
+    path
+    for folder in ("base", "overlays")
+    for path in (K8S / folder).rglob("*.yaml")
+    if path.name != "kustomization.yaml"
+)
 
 
 @pytest.mark.parametrize("path", [path for path in MANIFESTS if path != TEMPLATE], ids=lambda path: path.name)
@@ -189,14 +194,16 @@ def test_every_manifest_satisfies_the_schemas(path):
 def test_no_manifest_is_left_out_of_its_kustomization():
     for path in K8S.rglob("kustomization.yaml"):
         beside = {other.name for other in path.parent.glob("*.yaml")} - {"kustomization.yaml", TEMPLATE.name}
-        assert beside == {name for name in yaml.safe_load(path.read_text())["resources"] if name.endswith(".yaml")}
+        content = yaml.safe_load(path.read_text())
+        named = [*content.get("resources", []), *content.get("patchesStrategicMerge", [])]
+        assert beside == {name for name in named if name.endswith(".yaml")}
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="rendering needs kubectl")
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_renders_to_manifests_of_one_namespace(overlay):
     text = subprocess.check_output(["kubectl", "kustomize", K8S / "overlays" / overlay], text=True)
-    namespace = "kubeflow" if overlay == "kubeflow" else "hopline"
+    namespace = "kubeflow" if "kubeflow" in overlay else "hopline"
     manifests = list(yaml.safe_load_all(text))
     for manifest in manifests:
         check(manifest)
@@ -204,7 +211,12 @@ def test_an_overlay_renders_to_manifests_of_one_namespace(overlay):
             assert manifest["metadata"]["namespace"] == namespace
         for subject in manifest.get("subjects", []):
             assert subject["namespace"] == namespace
-    assert {"Role", "RoleBinding", "ServiceAccount"} <= {manifest["kind"] for manifest in manifests}
+    kinds = {manifest["kind"] for manifest in manifests}
+    assert not [kind for kind in kinds if kind.startswith("Cluster")]  # no right beyond the namespace
+    base = {"Role", "RoleBinding", "ServiceAccount"}
+    assert (base <= kinds) == (overlay != "serving")
+    annotated = [manifest["metadata"]["name"] for manifest in manifests if "annotations" in manifest["metadata"]]
+    assert annotated == (["hopline-worker"] if overlay.startswith("gke") else [])
 
 
 def test_in_kubeflow_the_steps_own_account_may_launch():

@@ -1,0 +1,90 @@
+"""The folder that TensorFlow Serving serves from.
+
+    <models>/<version>/     the SavedModel of a version of the registry, and the model's manifest
+    <work>/fetched/         a version on its way
+
+The server serves all versions in <models> (policy `all`), and gives a request that names none to the highest.  So the
+champion's version is put beside the one before it, and that one is removed once the server answers from the new: no
+request is dropped.  After a rollback, where the champion's number is the lower one, removing is what changes over.
+Every turn looks at what is there, so it does not matter where an earlier one was killed.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from hopline import artifacts, storage
+from hopline.errors import UserError
+from hopline.registry import Champion, Registry
+
+MODEL = "model"  # the kind of a version's manifest
+SAVED_MODEL_FOLDER = "saved_model"
+
+
+class Versions(Protocol):
+    """A server of versions."""
+
+    def obstacle(self, version: int) -> str:
+        """Why `version` is not answering requests, "" if it is."""
+
+
+class Follower:
+    """Keeps the folder `models` to the champion of `registry`.
+
+    Args:
+        registry: is only read.
+        models: the server's base path for the model; nobody else writes it.
+        work: on the same file system, so that files need not be copied.
+        server: tells when a version answers.
+    """
+
+    def __init__(self, registry: Registry, models: Path, work: Path, server: Versions) -> None:
+        self._registry, self._models, self._work, self._server = registry, models, work, server
+
+    def turn(self) -> str:
+        """Does what is to do now, and returns how things stand, in a sentence.
+
+        Raises:
+            UserError: the version is damaged or not there, or the store refuses; what is served stays.
+            InternalError: the store does not answer; what is served stays.
+        """
+        storage.remove_partial(self._models)
+        champion = self._registry.champion()
+        if champion is None:
+            return "the registry has no champion yet"
+        if not self._placed(champion):
+            self._place(champion)
+        others = self.versions() - {champion.version}
+        if obstacle := self._server.obstacle(champion.version):
+            meanwhile = f"; until then {', '.join(map(str, sorted(others)))} is served" if others else ""
+            return f"version {champion.version} is champion, but {obstacle}{meanwhile}"
+        for version in others:
+            storage.remove_tree(self._models / str(version))
+        return f"version {champion.version} is champion and is served"
+
+    def versions(self) -> set[int]:
+        """All versions in the server's folder."""
+        return {int(path.name) for path in self._models.iterdir() if path.name.isdecimal()}
+
+    def _placed(self, champion: Champion) -> bool:
+        folder = self._models / str(champion.version)
+        if not folder.exists():
+            return False
+        if artifacts.read_manifest(folder, MODEL).id != champion.model_id:
+            raise UserError(
+                f"version {champion.version} of {self._registry.path} is not the model served under this number",
+                remedy="restart the pod: a server does not load a number twice",
+            )
+        return True
+
+    def _place(self, champion: Champion) -> None:
+        fetched, ready = self._work / "fetched", self._work / "ready"
+        found = self._registry.fetch(champion.version, fetched)
+        if artifacts.verify(found, MODEL).id != champion.model_id:
+            raise UserError(
+                f"{self._registry.location(champion.version)} is not the model {champion.model_id} that is champion",
+                remedy="restore it from a copy, or roll back to the version before it",
+            )
+        storage.place(found / SAVED_MODEL_FOLDER, ready)
+        storage.link(found / artifacts.MANIFEST, ready / artifacts.MANIFEST)
+        storage.settle(ready, self._models / str(champion.version))
+        storage.remove_tree(fetched)

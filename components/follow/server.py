@@ -1,0 +1,33 @@
+"""What a TensorFlow Serving server says of its versions, over its REST API."""
+
+import json
+import urllib.error
+import urllib.request
+
+_SECONDS = 5.0
+_MOST_BYTES = 1_000_000
+
+
+class Server:
+    """The server whose model has the status URL `url`: http://host:port/v1/models/<name>.
+
+    Source: "Model status API", https://www.tensorflow.org/tfx/serving/api_rest
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def obstacle(self, version: int) -> str:
+        """Why `version` is not answering requests, "" if it is."""
+        try:
+            with urllib.request.urlopen(self._url, timeout=_SECONDS) as answer:  # noqa: S310  the pod's own URL
+                found = json.loads(answer.read(_MOST_BYTES))["model_version_status"]
+            states = {int(entry["version"]): str(entry["state"]) for entry in found}
+            messages = {int(entry["version"]): str(entry["status"]["error_message"]) for entry in found}
+        except (OSError, ValueError, KeyError, TypeError) as error:  # urllib's errors are of OSError
+            return f"the server does not say what it serves: {error}"
+        if version not in states:
+            return "the server has not seen it yet"
+        if states[version] == "AVAILABLE":
+            return ""
+        return " ".join([f"the server has it in state {states[version]}", messages[version]]).rstrip()

@@ -1,0 +1,120 @@
+"""`hopline doctor`: what is missing, and how to mend it."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hopline.errors import ExitCode
+from pipelines.commands.parsing import OUTPUT, Commands, command
+
+if TYPE_CHECKING:
+    from pipelines.doctor.check import Check
+
+_TEXT = """\
+Looks for what is missing and says how to mend it, in one table.  Changes nothing, but for an object that it writes
+below --registry and removes.  Exit code 2 if something is missing.
+
+examples:
+  hopline doctor
+  hopline doctor kind
+  hopline doctor cluster --host http://localhost:8080 --secret hopline-object-store
+  hopline doctor cluster --registry gs://bucket/registry --service-account kubeflow/pipeline-runner
+
+for what:
+  run      this machine, for `hopline run`
+  docker   this machine, for `hopline run --runner docker`
+  kind     this machine, for `make kind-up`
+  cluster  the cluster of the kubeconfig's current context
+
+"""
+
+
+def add(commands: Commands) -> None:
+    """Declares the command."""
+    parser = command(commands, "doctor", _doctor, "say what is missing, here or on a cluster", _TEXT)
+    parser.add_argument("what", nargs="?", choices=tuple(_CHECKS), default="run", help="for what (%(default)s)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="run: where runs go (%(default)s)")
+    parser.add_argument("--registry", default="", metavar="PLACE", help="also a registry: a folder, gs:// or s3://")
+    parser.add_argument("--namespace", default="kubeflow", help="cluster: of launcher and workers (%(default)s)")
+    parser.add_argument(
+        "--service-account",
+        default="kubeflow/pipeline-runner",
+        metavar="NAMESPACE/NAME",
+        help="cluster: as whom the train step runs; `self` for yourself (%(default)s)",
+    )
+    parser.add_argument("--claim", default="", help="cluster: the PersistentVolumeClaim of job.claim")
+    parser.add_argument("--secret", default="", help="cluster: the Secret of job.secret")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("HOPLINE_KFP_HOST", ""),
+        metavar="URL",
+        help="cluster: of Kubeflow Pipelines (HOPLINE_KFP_HOST)",
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipelines.doctor import registry
+    from pipelines.doctor.check import State, diagnose
+
+    checks = _CHECKS[options.what](options)
+    if options.registry:
+        checks += registry.checks(options.registry)
+    console, rows = Console(highlight=False), []
+    with console.status("looking") as status:
+        for number, finding in enumerate(diagnose(checks), 1):
+            rows.append(finding)
+            status.update(f"looking: {number} of {len(checks)} done")
+    table = Table("check", "state")
+    table.add_column("found", overflow="fold")
+    table.add_column("remedy", overflow="fold")
+    styles = {State.OK: "green", State.MISSING: "bold red", State.UNKNOWN: "yellow"}
+    for row in rows:
+        state = row.answer.state
+        table.add_row(row.name, Text(state.value, styles[state]), Text(row.answer.found), Text(row.answer.remedy))
+    console.print(table)
+    return ExitCode.USER if any(row.answer.state is State.MISSING for row in rows) else ExitCode.DONE
+
+
+def _run_checks(options: argparse.Namespace) -> "list[Check]":
+    from pipelines.doctor import machine
+
+    return machine.checks(options.output)
+
+
+def _docker_checks(options: argparse.Namespace) -> "list[Check]":
+    from pipelines.doctor import kind, machine
+
+    return [*machine.checks(options.output), kind.DOCKER, machine.images()]
+
+
+def _kind_checks(options: argparse.Namespace) -> "list[Check]":
+    from pipelines.doctor import kind
+
+    return kind.checks()
+
+
+def _cluster_checks(options: argparse.Namespace) -> "list[Check]":
+    from pipelines.doctor.cluster import Place, checks
+
+    place = Place(
+        namespace=options.namespace,
+        account=options.service_account,
+        claim=options.claim,
+        secret=options.secret,
+        host=options.host,
+    )
+    return checks(place)
+
+
+_CHECKS: "dict[str, Callable[[argparse.Namespace], list[Check]]]" = {
+    "run": _run_checks,
+    "docker": _docker_checks,
+    "kind": _kind_checks,
+    "cluster": _cluster_checks,
+}
