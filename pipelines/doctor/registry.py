@@ -5,7 +5,8 @@ import uuid
 from pathlib import Path
 
 from hopline import remote
-from hopline.objects import ABSENT, ConflictError, Store
+from hopline.buckets import ABSENT, ConflictError
+from hopline.objects import Store
 from hopline.registry import Registry
 from hopline.storage import writable_folder
 from pipelines.doctor.check import Answer, Check, missing, ok
