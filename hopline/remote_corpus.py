@@ -51,14 +51,15 @@ def matches(key: str, pattern: str) -> tuple[str, list[Origin]]:
     store = Store(bucket)
     if path and not path.endswith("/") and (found := store.stat(path)):
         return _parent(path), [Origin(bucket, found)]
-    folder = f"{path.rstrip('/')}/" if path else ""
-    entries = _fitting(store, folder, f"{folder}**")
+    root = f"{path.rstrip('/')}/" if path else ""
+    entries = _fitting(store.entries(root), root, "**")
     if not entries and (magic := re.search(r"[*?\[]", path)):
-        folder = _parent(path[: magic.start()])
-        entries = _fitting(store, path[: magic.start()], path)
+        fixed = path[: magic.start()]
+        root = _parent(fixed)
+        entries = _fitting(store.entries(fixed), root, path.removeprefix(root))
     require(bool(entries), f"{key} is {pattern}, which names no object", f"correct {key}, or put text there")
     _require_paths(bucket, entries)
-    return folder, [Origin(bucket, entry) for entry in entries]
+    return root, [Origin(bucket, entry) for entry in entries]
 
 
 def local_path(folder: Path, origin: Origin) -> Path:
@@ -80,11 +81,10 @@ def fetch(files: Sequence[tuple[Origin, Path]], step: str) -> None:
         remote.fetch_objects(bucket, wanted, step)
 
 
-def _fitting(store: Store, beginning: str, pattern: str) -> list[Entry]:
-    """The objects whose names have this beginning and fit the pattern; "a/", which stands for a folder, is none."""
-    parts = pattern.split("/")
-    listed = store.entries(beginning)
-    return [entry for entry in listed if not entry.name.endswith("/") and _fits(parts, entry.name.split("/"))]
+def _fitting(entries: Sequence[Entry], root: str, pattern: str) -> list[Entry]:
+    """The objects whose names below `root` fit the pattern; "a/", which stands for a folder, is none."""
+    named = [(entry, entry.name.removeprefix(root)) for entry in entries if not entry.name.endswith("/")]
+    return [entry for entry, name in named if _fits(pattern.split("/"), name.split("/"))]
 
 
 def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from kfp.local import docker_task_handler
 
 from hopline.errors import UserError
 from hopline.images import CONTROL
+from hopline.objects import Store
 from hopline.registry import Registry
 from pipelines import containers
 from pipelines.containers import StepContainers
@@ -153,6 +154,17 @@ def test_an_image_that_is_not_there_is_named_with_the_remedy(monkeypatch, tmp_pa
     with pytest.raises(UserError, match="hopline-train:never") as caught:
         containers.prepare(tmp_path, [])
     assert "make images" in caught.value.remedy
+
+
+def test_a_container_reaches_a_store_if_its_arguments_name_one(bucket, tmp_path):
+    place = bucket("gs")
+    script = f"from hopline.objects import Store; Store({place!r}).write('a', b'written')"
+    given = json.dumps({"inputs": {"parameterValues": {"registry": place}}})
+    client, run = docker.from_env(), StepContainers(tmp_path).run
+    for arguments, reached in (([], False), (["--executor_input", given], True)):
+        command = ["timeout", "20", "python3", "-c", script, *arguments]
+        assert (run(client, CONTROL, command, {}, entrypoint="", network_mode="none") == 0) == reached
+    assert Store(place).read("a")[0] == b"written"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hopline.objects import Store
 TEXTS = {
     "texts/b.txt": b"b", "texts/a.txt": b"a", "texts/deep/a.txt": b"deep a", "texts/deep/er/c.txt": b"c",
     "texts/.hidden": b"h", "texts/.git/d.txt": b"d", "texts2/a.txt": b"another", "texts/notes[1].txt": b"1",
-    "texts/notes1.txt": b"one",
+    "texts/notes1.txt": b"one", "odd[1]/a.txt": b"odd", "odd1/b.txt": b"even",
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def print_of(tmp_path, pattern, **options):
 PATTERNS = [
     *["texts", "texts/", "texts/a.txt", "texts/notes[1].txt", "texts/notes[1]*", "texts/?.txt", "texts/*.txt"],
     *["texts*/a.txt", "texts/**", "texts/**/a.txt", "texts/*/a.txt", "texts/**/*", "texts/.*", "texts/.git/*", "*/a.*"],
-    *["texts/[ab].txt", "texts/[!a].txt", "te?ts/deep/**/c.txt", "**/er/*"],
+    *["texts/[ab].txt", "texts/[!a].txt", "te?ts/deep/**/c.txt", "**/er/*", "odd[1]", "odd[1]/*"],
 ]
 
 

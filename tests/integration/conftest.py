@@ -87,7 +87,7 @@ class Project:
     def start_until(self, moment):
         """Starts a run and returns its process as soon as `moment`, a glob below the local folder, is there."""
         process = self.start()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not list(self.output.glob(moment)):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline

@@ -8,6 +8,7 @@ from components.resolve.__main__ import decide, main
 from hopline import artifacts
 from hopline.config import CorpusConfig, PreprocessConfig, ResolveConfig, TrainConfig
 from hopline.errors import ExitCode
+from hopline.objects import Store
 from hopline.process import FAILURE_FILE, read_failure
 from hopline.registry import Champion, Registry
 
@@ -38,14 +39,14 @@ class World:
         self.folder, self.text = folder, folder / "text.txt"
         self.text.write_text("some words\n")
 
-    def resolve(self, train=None, vocabulary="own", start="random", **options):
+    def resolve(self, train=None, registry=None, vocabulary="own", start="random", **options):
         """The exit code; the resolution is in `self.found`, the failure in `self.failure`."""
         arguments = {
             "corpus-config": CorpusConfig(train=train or str(self.text)).to_json(),
             "resolve-config": ResolveConfig(**options).to_json(),
             "preprocess-config": PreprocessConfig(vocabulary=vocabulary).to_json(),
             "train-config": TrainConfig(start=start).to_json(),
-            "registry": str(self.folder / "registry"),
+            "registry": registry or str(self.folder / "registry"),
             "output": str(self.folder / "resolution"),
             "work-dir": str(self.folder / "work"),
         }
@@ -57,12 +58,12 @@ class World:
     def found(self):
         return json.loads((self.folder / "resolution" / "resolution.json").read_text())
 
-    def promote(self):
+    def promote(self, registry=None):
         model = self.folder / "model"
         model.mkdir()
         facts = {"fingerprint": self.found["fingerprint"]}
         manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
-        Registry(self.folder / "registry").promote(
+        Registry(registry or self.folder / "registry").promote(
             model, evaluation="evaluation-id", perplexity=90.0, split="valid", compared_with=""
         )
         return manifest.id
@@ -108,3 +109,21 @@ def test_a_missing_corpus_is_the_users_error_and_leaves_no_output(world):
     assert world.resolve(train=str(world.folder / "gone")) == ExitCode.USER
     assert "gone" in world.failure.message
     assert not (world.folder / "resolution").exists()
+
+
+def test_corpus_and_registry_may_lie_in_a_store(world, bucket):
+    place = bucket("gs")
+    Store(f"{place}/texts").write("a.txt", b"some words\n")
+    assert world.resolve(train=f"{place}/texts", registry=f"{place}/registry") == ExitCode.DONE
+    assert (world.found["files"], world.found["bytes"]) == (1, len("some words\n"))
+    assert not list(world.folder.rglob("a.txt")), "nothing is downloaded to find out what there is"
+    standing = world.promote(f"{place}/registry")
+    again = {"train": f"{place}/texts", "registry": f"{place}/registry", "skip_unchanged": True}
+    assert world.resolve(**again) == ExitCode.DONE
+    assert (world.found["champion"], world.found["action"]) == (standing, "skip")
+
+
+@pytest.mark.parametrize("registry", ["gs:/bucket/registry", "http://host/registry"])
+def test_a_registry_that_is_neither_path_nor_store_is_the_users_error(world, registry):
+    assert world.resolve(registry=registry) == ExitCode.USER
+    assert "neither a path nor the URI" in world.failure.message
