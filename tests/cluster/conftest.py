@@ -56,7 +56,7 @@ class Cluster:
 
     def launch(self, training, steps=STEPS, examples=None, **job):
         """A launcher of two workers, as a person starts it; they meet on the volume unless `job` says else."""
-        config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": steps}
+        config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": steps, "checkpoint_seconds": 2.0}
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
             "--job", json.dumps({"image": IMAGE, "cpus": 1, "memory": "2Gi", **(job or {"claim": "hopline"})}),
