@@ -20,8 +20,8 @@ from tests.registries import model_id, promote
 from tests.support import synthetic_documents, write_examples
 
 OTHER_VOCABULARY = {"train": synthetic_documents(3, 4, 250, vocabulary=30), "valid": synthetic_documents(4, 1, 150)}
-# Small enough that an epoch or two neither ruin nor much improve a trained model.
-RETRAIN = {"start": "champion", "learning_rate": 0.05}
+# A rate so small that an epoch or two neither ruin nor much improve a trained model; checkpoints take time.
+RETRAIN = {"start": "champion", "learning_rate": 0.05, "checkpoint_seconds": 60.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,8 @@ def test_killed_in_the_middle_it_ends_with_the_very_weights_of_an_undisturbed_ru
     undisturbed = world.train(tmp_path / "undisturbed", **settings)
     folder = tmp_path / "killed"
     process = subprocess.Popen(
-        command(world.examples, folder, **{**RETRAIN, **settings}, extra=world.arguments()), stderr=subprocess.DEVNULL
+        command(world.examples, folder, **{**RETRAIN, **settings, "checkpoint_seconds": 0.0}, extra=world.arguments()),
+        stderr=subprocess.DEVNULL,
     )
     assert wait_until(lambda: [path for path in checkpoints(folder) if not path.name.endswith("-000000000")], process)
     process.kill()
