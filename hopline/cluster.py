@@ -29,8 +29,8 @@ class ClusterConfig(Section):
     image_prefix: str = ""  # before the images' names, such as registry.example/team/
     tag: str = VERSION  # of the images; for code between two versions the commit, see `make images`
     pull_policy: str = "IfNotPresent"
-    cpu: str = "1"  # of preprocess, train and evaluate, and never more; workers in a Job of their own have theirs
-    memory: str = "4Gi"  # as cpu
+    cpu: str = "1"  # for preprocess, train and evaluate, which take what is idle as well; not for a Job's workers
+    memory: str = "4Gi"  # for the same, and never more
     retries: int = 0  # of a failed step; Kubeflow cannot tell a user's fault from a passing one
     max_seconds: int = 259_200  # of a run; 0 for no limit
     keep_seconds: int = 604_800  # after a run's end its workflow, pods and their logs are removed; 0 for never

@@ -10,7 +10,7 @@ from hopline.images import BY_STEP, CONTROL, USER, image_of
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3")
 _BACKOFF = "60s"
-_SMALL = ("500m", "1Gi")  # processors and memory of a step that only reads, decides and copies
+_SMALL = ("100m", "512Mi")  # processors and memory of a step that only reads, decides and copies
 
 
 def pipeline_config(cluster: ClusterConfig) -> dsl.PipelineConfig:
@@ -33,7 +33,7 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
     for step, task in tasks.items():
         task.set_container_image(image_of(step, cluster.image_prefix, cluster.tag))
         cpu, memory = _SMALL if BY_STEP[step] == CONTROL else (cluster.cpu, cluster.memory)
-        task.set_cpu_request(cpu).set_cpu_limit(cpu).set_memory_request(memory).set_memory_limit(memory)
+        task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
         if cluster.retries:
             task.set_retry(cluster.retries, backoff_duration=_BACKOFF, backoff_factor=2)
         kubernetes.set_image_pull_policy(task, cluster.pull_policy)

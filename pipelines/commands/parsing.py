@@ -80,6 +80,13 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         help="holds a bearer token, and is read again for each request (default: HOPLINE_KFP_TOKEN_FILE)",
     )
     group.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, PEM")
+    group.add_argument(
+        "--kube-namespace",
+        default=os.environ.get("HOPLINE_KFP_KUBE_NAMESPACE", ""),
+        metavar="NAME",
+        help="where the pods run, often kubeflow: logs are then read with kubectl's configuration, and while a step "
+        "runs (default: HOPLINE_KFP_KUBE_NAMESPACE)",
+    )
 
 
 def client_of(options: argparse.Namespace) -> "Client":
@@ -88,4 +95,10 @@ def client_of(options: argparse.Namespace) -> "Client":
     from pipelines.kubeflow.connection import Connection, Server
 
     place = {name: getattr(options, name) for name in ("host", "namespace", "token_file", "ca_file")}
-    return Client(Connection(Server(**place)))
+    connection = Connection(Server(**place))
+    if not options.kube_namespace:
+        return Client(connection)
+
+    from pipelines.kubeflow.live import live_logs
+
+    return Client(connection, live_logs(options.kube_namespace))

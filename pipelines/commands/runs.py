@@ -88,7 +88,7 @@ def end(came: "Outcome", client: "Client", console: "Console") -> int:
         print_rows([*rows, page], console)
         return ExitCode.DONE
     errors = ErrorConsole(stderr=True, highlight=False)
-    if came.tail:
+    if came.tail and came.failure.code == ExitCode.INTERNAL:
         errors.print(Text.from_ansi("\n".join(["the log ends:", *came.tail]), style="dim"), soft_wrap=True)
     print_rows([("error", came.failure.message), ("remedy", came.failure.remedy), page], errors)
     return came.failure.code

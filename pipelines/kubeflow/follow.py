@@ -119,7 +119,7 @@ def _silent(step: str, log: str) -> InternalError:
     return InternalError(
         f"{step} failed before its program began, or its log is gone",
         remedy="see the run's page, or kubectl describe pod: an image that cannot be pulled, a Secret or a volume that "
-        "is not there, too little memory",
+        "is not there, too little memory; --kube-namespace reads logs that were not archived",
     )
 
 
@@ -150,6 +150,7 @@ class _Lines:
         now = time.monotonic()
         if view.step != self._of or now >= self._next:
             self._of, self._next = view.step, now + _LOG_SECONDS
-            lines = own_lines(step_log(self._client, run, view.step))
-            self._line = lines[-1].removeprefix(f"{view.step}: ") if lines else "its pod has said nothing yet"
+            log = own_lines(step_log(self._client, run, view.step))
+            lines = [line for line in log if line.startswith(f"{view.step}: ")]
+            self._line = lines[-1].removeprefix(f"{view.step}: ") if lines else ""
         return replace(view, line=self._line)

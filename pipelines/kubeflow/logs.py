@@ -8,8 +8,8 @@ from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.nodes import pods
 from pipelines.kubeflow.resources import Run
 
-# The launcher (glog), its wrapper in kfp, and Argo's.
-_MACHINERY = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.|\[KFP Executor |time=\S+ level=\w+ .*argo=true")
+# The launcher (glog) and TensorFlow (absl), the wrapper in kfp, and Argo.
+_MACHINERY = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ |\[KFP Executor |time=\S+ level=\w+ .*argo=true")
 _DUMP = re.compile(r"(Got executor_input|ExecutorOutput):( \{)?$")  # before an object of JSON over many lines
 
 

@@ -48,6 +48,9 @@ def act(step, options):
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour.startswith("stale") and count(options.work_dir, step) <= int(behaviour.removeprefix("stale ")):
         raise StaleBlessingError("the champion has changed since", remedy="evaluate again")
+    if step == "notify":
+        (options.work_dir / "told").write_text(options.state)
+        return
     output = Path(options.output)
     if step in {"preprocess", "train"}:
         artifacts.produce(output, options.work_dir, step, KINDS[step], "key", lambda _, result: fill(step, result, ""))
