@@ -75,7 +75,7 @@ def test_only_steps_whose_arguments_say_all_are_cached(spec):
     assert cached == {"preprocess", "train"}
 
 
-def test_what_is_no_setting_of_a_cluster_or_a_schedule_is_a_parameter(spec):
+def test_every_section_that_a_step_reads_is_a_parameter(spec):
     config = Config()
     defaults = {
         name: parameter.get("defaultValue")
