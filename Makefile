@@ -35,14 +35,16 @@ run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
 ##@ Containers
 VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' hopline/images.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +changes)
+# Kubeflow takes an image's name for its content: a name that says which commit it holds.
+TAG ?= $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),$(VERSION))$(if $(findstring +changes,$(REVISION)),-changes)
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
 .PHONY: images image-gpu test-docker test-cluster
-images: ## build the images of all steps (BASE_IMAGE may be set)
-	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) .
-	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) .
-	$(BUILD) --file docker/preprocess.Dockerfile --tag hopline-preprocess:$(VERSION) .
+images: ## build the images of all steps, tagged by version and commit (BASE_IMAGE and TAG may be set)
+	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) --tag hopline-control:$(TAG) .
+	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) --tag hopline-train:$(TAG) .
+	$(BUILD) --file docker/preprocess.Dockerfile --tag hopline-preprocess:$(VERSION) --tag hopline-preprocess:$(TAG) .
 
 image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
 	$(BUILD) --build-arg ACCELERATOR=gpu --file docker/train.Dockerfile --tag hopline-train:$(VERSION)-gpu .

@@ -1,4 +1,5 @@
-# The image of the steps resolve and promote, and of follow, which serving uses: no TensorFlow.  `make images` builds it.
+# The image of the steps resolve, promote and notify, and of follow, which serving uses: no TensorFlow.  `make images`
+# builds it.
 
 # An image with Python 3.11 to 3.13, its pip and venv.  Append @sha256:<digest> for a build that can be repeated exactly.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
@@ -25,6 +26,7 @@ COPY components/__init__.py components/__main__.py /opt/hopline/components/
 COPY components/follow /opt/hopline/components/follow
 COPY components/resolve /opt/hopline/components/resolve
 COPY components/promote /opt/hopline/components/promote
+COPY components/notify /opt/hopline/components/notify
 RUN python3 -m compileall -q /opt/hopline
 
 FROM ${BASE_IMAGE}

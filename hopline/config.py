@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from hopline.cluster import ClusterConfig
 from hopline.errors import UserError
 from hopline.job import JobConfig
 from hopline.section import Section, at_least, fraction, one_of, positive, require, unknown_key
@@ -209,6 +210,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     job: JobConfig = field(default_factory=JobConfig)
 
     def __post_init__(self) -> None:

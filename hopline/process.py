@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from hopline.errors import (
     DivergedError,
@@ -28,6 +29,7 @@ from hopline.errors import (
     StaleBlessingError,
     UserError,
 )
+from hopline.records import tell
 
 PARENT_VARIABLE = "HOPLINE_PARENT"
 FAILURE_FILE = "failure.json"
@@ -91,6 +93,7 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
             error = failure_of(module, code)
             with contextlib.suppress(OSError):
                 write_failure(failure, module, error)
+        tell("failure", _told(module.rpartition(".")[2], error))
         error.add_note(f"remedy: {error.remedy}")  # a pod's log shows the traceback, and nothing else of the error
         raise error
 
@@ -114,10 +117,13 @@ def failure_of(module: str, code: int) -> HoplineError:
 
 def write_failure(path: Path, step: str, error: HoplineError) -> None:
     """Leaves `failure.json`, from which `read_failure` makes the same error in another process."""
-    kind = {"error": type(error).__name__, "code": int(error.code)}
-    content = {"step": step, **kind, "message": error.message, "remedy": error.remedy}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(_told(step, error), indent=2) + "\n", encoding="utf-8")
+
+
+def _told(step: str, error: HoplineError) -> dict[str, Any]:
+    kind = {"error": type(error).__name__, "code": int(error.code)}
+    return {"step": step, **kind, "message": error.message, "remedy": error.remedy}
 
 
 def read_failure(path: Path) -> HoplineError | None:
@@ -131,9 +137,16 @@ def read_failure(path: Path) -> HoplineError | None:
 def parse_failure(text: str) -> HoplineError | None:
     """The error that the text of a `failure.json` tells; None if it does not, as of a process killed while it wrote."""
     try:
-        content = json.loads(text)
+        return failure_from(json.loads(text))
+    except ValueError:
+        return None
+
+
+def failure_from(content: Any) -> HoplineError | None:
+    """The error that the content of a `failure.json`, or a record of it, tells; None if it does not."""
+    try:
         return _BY_NAME.get(content["error"], _BY_CODE[content["code"]])(content["message"], remedy=content["remedy"])
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 

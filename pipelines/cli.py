@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hopline.errors import ExitCode, HoplineError, InternalError
 from hopline.images import VERSION
-from pipelines.commands import clean, compile, doctor, run  # noqa: A004  the command's name
+from pipelines.commands import clean, compile, doctor, run, runs, submit  # noqa: A004  the command's name
 from pipelines.commands.parsing import EXIT_CODES
 
 
@@ -39,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (run, compile, doctor, clean):
+    for module in (run, submit, runs, compile, doctor, clean):
         module.add(commands)
     return parser
 

@@ -1,6 +1,8 @@
 """What `hopline run` says at its end."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -18,20 +20,29 @@ def print_result(run: Run, output: Path, console: Console) -> None:
     """Prints perplexities, the decision with its reasons, and where things lie."""
     rows: list[tuple[str, str]] = []
     if (run.folder / "evaluation").exists():
-        facts = read_manifest(run.folder / "evaluation", "evaluation").facts
-        rows += [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
-        verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
-        rows += [("decision", verb), *(("", reason) for reason in facts["reasons"])]
+        rows += decision_rows(read_manifest(run.folder / "evaluation", "evaluation").facts)
         model = run.folder / "model"
         rows += [("model", _shown(model)), ("curve", _shown(model / "curve.png"))]
         rows += [("attention", _shown(model / "attention.png"))]
         rows += [("report", _shown(run.folder / "evaluation" / "report.html"))]
     else:
-        rows += [("skipped", f"nothing was trained: {run.resolution.get('reason', '')}")]
+        rows += [skipped_row(run.resolution)]
     registry = Registry(output / REGISTRY)
     champion = registry.champion()
     rows += [("registry", _shown(Path(registry.location(champion.version))) if champion else "no champion yet")]
-    _print_rows(rows, console)
+    print_rows(rows, console)
+
+
+def decision_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Perplexities and the decision with its reasons, from the facts of an evaluation."""
+    rows = [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
+    verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
+    return [*rows, ("decision", verb), *(("", reason) for reason in facts["reasons"])]
+
+
+def skipped_row(resolution: Mapping[str, str]) -> tuple[str, str]:
+    """Why nothing was trained, from the content of resolution.json."""
+    return "skipped", f"nothing was trained: {resolution.get('reason', '')}"
 
 
 def print_failure(error: HoplineError, log: Path, console: Console) -> None:
@@ -39,10 +50,10 @@ def print_failure(error: HoplineError, log: Path, console: Console) -> None:
     if error.code == ExitCode.INTERNAL:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
         console.print(Text.from_ansi("\n".join(["the log ends:", *tail]), style="dim"), soft_wrap=True)
-    _print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(log))], console)
+    print_rows([("error", error.message), ("remedy", error.remedy), ("log", _shown(log))], console)
 
 
-def _print_rows(rows: list[tuple[str, str]], console: Console) -> None:
+def print_rows(rows: list[tuple[str, str]], console: Console) -> None:
     """Prints name and text, aligned; a line is never cut or folded, so that a path can be copied."""
     width = max(len(name) for name, _ in rows)
     for name, text in rows:

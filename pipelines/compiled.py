@@ -12,10 +12,14 @@ from pipelines.pipeline import parameters, training_pipeline
 
 
 def pipeline_yaml(config: Config) -> str:
-    """The compiled pipeline, whose parameters default to `config`."""
+    """The compiled pipeline, set up as [cluster] says, whose parameters default to `config`."""
+    places = {"launcher": config.cluster.launcher}
+    if config.cluster.registry:
+        places["registry"] = config.cluster.registry
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(training_pipeline, str(path), pipeline_parameters=parameters(config))
+        pipeline = training_pipeline(config.cluster)
+        compiler.Compiler().compile(pipeline, str(path), pipeline_parameters={**parameters(config), **places})
         return path.read_text(encoding="utf-8")
 
 

@@ -79,7 +79,7 @@ class PlainDisplay:
             due = view.state is State.RUNNING and now - self._line_at >= _LINE_SECONDS
             if changed or due:
                 self._line_at = now
-                line = f"{view.step}: {_state(view)}  {progress_text(view.progress)}".rstrip()
+                line = f"{view.step}: {_state(view)}  {progress_text(view.progress) or view.line}".rstrip()
                 self._console.print(Text(line), soft_wrap=True)
             self._states[view.step] = view.state
 
@@ -115,7 +115,7 @@ def progress_text(progress: dict[str, Any]) -> str:
 def _detail(view: StepView) -> RenderableType:
     _, style = _STYLES[view.state]
     if not view.progress.get("total"):
-        return Text(f"{_state(view)}  {progress_text(view.progress)}".rstrip(), style)
+        return Text(f"{_state(view)}  {progress_text(view.progress) or view.line}".rstrip(), style)
     row = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=view.progress["total"], completed=view.progress["done"], width=_BAR_WIDTH)
     row.add_row(bar, Text(progress_text(view.progress)))

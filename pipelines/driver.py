@@ -49,7 +49,7 @@ def run_local(config: Config, *, output: Path, root: Path, runner: str) -> None:
         raise_on_error=True,
     )
     places = {"registry": str(output / REGISTRY), "work_dir": str(output / CACHE)}
-    training_pipeline(**places, launcher="local", **parameters(config))
+    training_pipeline()(**places, launcher="local", **parameters(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

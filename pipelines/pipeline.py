@@ -6,26 +6,61 @@ does with an output that has a name of its own: what is compared must be the ste
 """
 
 import dataclasses
+import functools
+import inspect
+from typing import Any
 
 from kfp import dsl
 
 from components.evaluate.component import evaluate as evaluate_step
+from components.notify.component import notify as notify_step
 from components.preprocess.component import preprocess as preprocess_step
 from components.promote.component import promote as promote_step
 from components.resolve.component import resolve as resolve_step
 from components.train.component import train as train_step
+from hopline.cluster import ClusterConfig
 from hopline.config import Config
+from pipelines import settings
 
 _DEFAULTS = Config()
 
 
 def parameters(config: Config) -> dict[str, str]:
-    """The parameters of the pipeline that hold `config`: each section as canonical JSON, by the section's name."""
-    return {section.name: getattr(config, section.name).to_json() for section in dataclasses.fields(config)}
+    """The parameters of the pipeline that hold `config`: each section as canonical JSON, by the section's name.
+
+    [cluster] is none of them: it is compiled in.
+    """
+    sections = [section.name for section in dataclasses.fields(config) if section.name != ClusterConfig.name]
+    return {name: getattr(config, name).to_json() for name in sections}
 
 
-@dsl.pipeline(name="hopline", description="From raw text to a champion: a memory-network language model")
-def training_pipeline(
+def training_pipeline(cluster: ClusterConfig | None = None) -> Any:
+    """The pipeline: for a cluster with its settings and a last step that tells of the end, without for this machine."""
+    signature = inspect.signature(graph)
+
+    def run(*values: Any) -> None:
+        arguments = dict(zip(signature.parameters, values, strict=True))
+        if cluster is None:
+            graph(**arguments)
+            return
+        run_name, run_id = dsl.PIPELINE_JOB_NAME_PLACEHOLDER, dsl.PIPELINE_JOB_ID_PLACEHOLDER
+        notified = notify_step(run_name=run_name, run_id=run_id, work_dir=arguments["work_dir"])
+        notified.set_caching_options(False)
+        with dsl.ExitHandler(notified, name="run"):
+            tasks = graph(**arguments)
+        settings.apply(cluster, {**tasks, "notify": notified})
+
+    functools.update_wrapper(run, graph)
+    run.__signature__ = signature.replace(return_annotation=None)  # type: ignore[attr-defined]
+    return dsl.pipeline(
+        run,
+        name="hopline",
+        description="From raw text to a champion: a memory-network language model",
+        pipeline_config=settings.pipeline_config(cluster) if cluster else None,
+    )
+
+
+def graph(
     registry: str,
     corpus: str = _DEFAULTS.corpus.to_json(),
     resolve: str = _DEFAULTS.resolve.to_json(),
@@ -36,8 +71,8 @@ def training_pipeline(
     job: str = _DEFAULTS.job.to_json(),
     work_dir: str = "/tmp/hopline",  # noqa: S108  in a pod this is a folder of that pod alone
     launcher: str = "local",
-) -> None:
-    """Trains a challenger and makes it the champion if it is better.
+) -> dict[str, dsl.PipelineTask]:
+    """Trains a challenger and makes it the champion if it is better; the tasks by the names of their steps.
 
     Args:
         registry: folder of the registry that every step can reach.
@@ -85,3 +120,6 @@ def training_pipeline(
                 work_dir=work_dir,
             )
             promoted.set_caching_options(False)
+    return {
+        "resolve": resolved, "preprocess": prepared, "train": trained, "evaluate": evaluated, "promote": promoted,
+    }  # fmt: skip

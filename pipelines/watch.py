@@ -45,12 +45,14 @@ class StepView:
         state: what it is doing.
         seconds: how long it has been running, or ran.
         progress: the content of its status file (`hopline.progress`), if it runs and writes one.
+        line: the last line of its log, where that is all that can be had.
     """
 
     step: str
     state: State
     seconds: float = 0.0
     progress: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
 
 
 class Watch:

@@ -57,7 +57,7 @@ def test_every_config_loads_and_opens_with_its_command_time_and_goal(path):
     header = path.read_text().split("\n\n[")[0].splitlines()
     assert all(line.startswith("#") for line in header)
     text = " ".join(header)
-    assert f"hopline run --config configs/{path.name}" in text
+    assert re.search(rf"hopline (run|submit) --config configs/{path.name}", text)
     assert "Should reach" in text
 
 

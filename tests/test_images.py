@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hopline.images import BY_STEP, CONTROL
+from hopline.images import BY_STEP, CONTROL, VERSION, image_of
 
 ROOT = Path(__file__).parents[1]
 IMAGES = sorted(set(BY_STEP.values()))
@@ -30,7 +30,14 @@ def test_a_dockerfile_takes_the_code_of_its_steps_and_of_no_other(image):
 
 def test_make_builds_every_image_under_the_name_that_the_pipeline_has_for_it():
     planned = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
-    assert sorted(re.findall(r"--tag (\S+)", planned)) == IMAGES
+    assert sorted(re.findall(rf"--tag (\S+:{VERSION})\s", planned)) == IMAGES
+
+
+def test_make_also_tags_every_image_with_a_name_that_says_what_it_holds():
+    command = ["make", "--dry-run", "images", "TAG=0123456789ab"]
+    planned = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    expected = sorted({image_of(step, "", "0123456789ab") for step in BY_STEP})
+    assert sorted(re.findall(r"--tag (\S+:0123456789ab)\s", planned)) == expected
 
 
 @pytest.mark.parametrize(

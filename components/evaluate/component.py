@@ -23,11 +23,13 @@ def evaluate(
 
     from hopline.artifacts import read_manifest
     from hopline.process import run_step
+    from hopline.records import tell
 
     artifacts = {"examples": examples.path, "model": model.path, "output": evaluation.path}
     arguments = {"evaluate_config": evaluate_config, "registry": registry, "champion": champion}
     run_step("components.evaluate", {**artifacts, **arguments}, work_dir)
     facts = read_manifest(Path(evaluation.path), "evaluation").facts
+    tell("evaluation", facts)
     for name in sorted({"challenger_perplexity", "champion_perplexity"} & facts.keys()):
         metrics.log_metric(name, facts[name])
     decided = json.loads(Path(evaluation.path, "decision.json").read_text(encoding="utf-8"))

@@ -15,7 +15,12 @@ def promote(
     promotion: dsl.Output[dsl.Artifact],
 ) -> None:
     """Makes the model the registry's champion, if the evaluation blesses it against the one that stands now."""
+    import json
+    from pathlib import Path
+
     from hopline.process import run_step
+    from hopline.records import tell
 
     arguments = {"model": model.path, "evaluation": evaluation.path, "registry": registry}
     run_step("components.promote", {**arguments, "output": promotion.path}, work_dir)
+    tell("promotion", json.loads(Path(promotion.path, "promotion.json").read_text(encoding="utf-8")))

@@ -21,10 +21,12 @@ def resolve(
     from pathlib import Path
 
     from hopline.process import run_step
+    from hopline.records import tell
 
     arguments = {"corpus_config": corpus_config, "resolve_config": resolve_config, "registry": registry}
     run_step("components.resolve", {**arguments, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
+    tell("resolution", found)
     Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
     Path(champion).write_text(found["champion"], encoding="utf-8")
     return str(found["action"])

@@ -1,9 +1,13 @@
 """What the commands' parsers have in common."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.client import Client
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -52,3 +56,49 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="SECTION.KEY=VALUE",
         help="replaces one value of the configuration; may be given several times",
     )
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Adds where a Kubeflow Pipelines server is, and how we prove who we are."""
+    group = parser.add_argument_group(
+        "the Kubeflow Pipelines server",
+        "kfp's own settings hold as well: KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and others, ~/.config/kfp/context.json.",
+    )
+    host = os.environ.get("HOPLINE_KFP_HOST") or os.environ.get("KF_PIPELINES_ENDPOINT", "")
+    token = os.environ.get("HOPLINE_KFP_TOKEN_FILE")
+    group.add_argument("--host", default=host, metavar="URL", help="its address (default: HOPLINE_KFP_HOST)")
+    group.add_argument(
+        "--namespace",
+        default=os.environ.get("HOPLINE_KFP_NAMESPACE", ""),
+        help="of a multi-user installation (default: HOPLINE_KFP_NAMESPACE)",
+    )
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        default=Path(token) if token else None,
+        metavar="FILE",
+        help="holds a bearer token, and is read again for each request (default: HOPLINE_KFP_TOKEN_FILE)",
+    )
+    group.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust, PEM")
+    group.add_argument(
+        "--kube-namespace",
+        default=os.environ.get("HOPLINE_KFP_KUBE_NAMESPACE", ""),
+        metavar="NAME",
+        help="where the pods run, often kubeflow: logs are then read with kubectl's configuration, and while a step "
+        "runs (default: HOPLINE_KFP_KUBE_NAMESPACE)",
+    )
+
+
+def client_of(options: argparse.Namespace) -> "Client":
+    """The client that the options of `add_server` describe."""
+    from pipelines.kubeflow.client import Client
+    from pipelines.kubeflow.connection import Connection, Server
+
+    place = {name: getattr(options, name) for name in ("host", "namespace", "token_file", "ca_file")}
+    connection = Connection(Server(**place))
+    if not options.kube_namespace:
+        return Client(connection)
+
+    from pipelines.kubeflow.live import live_logs
+
+    return Client(connection, live_logs(options.kube_namespace))

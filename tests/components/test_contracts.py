@@ -7,7 +7,7 @@ import pytest
 from hopline.images import BY_STEP
 from pipelines.watch import ARTIFACTS
 
-STEPS = tuple(BY_STEP)
+STEPS = tuple(step for step in BY_STEP if step != "notify")  # which leaves nothing: tests/components/notify
 
 
 def declaration(step):

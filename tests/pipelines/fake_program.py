@@ -75,6 +75,8 @@ def fill(step, result, behaviour):
         }
     if step == "train":
         (result / "curve.png").write_bytes(b"curve")
+    if step == "promote":
+        storage.write_json(result / "promotion.json", {"version": 1, "model_id": "m", "previous": None})
     progress = Progress(step, total=2, unit="things")
     progress.update(2, loss=1.5)
     artifacts.seal(result, KINDS[step], parents={}, config={}, facts=facts)

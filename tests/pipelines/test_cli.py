@@ -13,7 +13,21 @@ from hopline.images import VERSION
 from pipelines.cli import main
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["compile"], ["doctor"], ["clean"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["run"],
+        ["submit"],
+        ["runs", "list"],
+        ["runs", "show"],
+        ["runs", "logs"],
+        ["runs", "terminate"],
+        ["compile"],
+        ["doctor"],
+        ["clean"],
+    ],
+)
 def test_every_help_shows_an_example_and_the_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])

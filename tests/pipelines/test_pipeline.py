@@ -10,17 +10,27 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hopline.cluster import WEBHOOK_VARIABLE
 from hopline.config import Config
-from hopline.images import BY_STEP
+from hopline.images import BY_STEP, USER, image_of
 from pipelines.compiled import pipeline_yaml
 from pipelines.pipeline import parameters
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipeline.yaml"
 
 
+GRAPHS = ("", "comp-exit-handler-1", "comp-condition-2", "comp-condition-3")
+
+
+def compiled(*overrides):
+    """The pipeline's specification, and what is added for Kubernetes."""
+    pipeline, platform = yaml.safe_load_all(pipeline_yaml(Config.load(None, overrides)))
+    return pipeline, platform["platforms"]["kubernetes"]
+
+
 @pytest.fixture(scope="module")
 def spec():
-    return yaml.safe_load(pipeline_yaml(Config()))
+    return compiled()[0]
 
 
 def tasks(spec, component):
@@ -28,17 +38,18 @@ def tasks(spec, component):
     return (spec["components"][component] if component else spec["root"])["dag"]["tasks"]
 
 
-def test_the_compiled_pipeline_is_the_golden_one(spec):
-    assert spec == yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))
+def test_the_compiled_pipeline_is_the_golden_one():
+    golden = list(yaml.safe_load_all(GOLDEN.read_text(encoding="utf-8")))
+    assert list(yaml.safe_load_all(pipeline_yaml(Config()))) == golden
 
 
 def test_training_and_promotion_each_hang_on_one_word(spec):
-    assert tasks(spec, "").keys() == {"resolve", "condition-1"}
-    assert tasks(spec, "comp-condition-1").keys() == {"preprocess", "train", "evaluate", "condition-2"}
-    assert tasks(spec, "comp-condition-2").keys() == {"promote"}
+    assert tasks(spec, "comp-exit-handler-1").keys() == {"resolve", "condition-2"}
+    assert tasks(spec, "comp-condition-2").keys() == {"preprocess", "train", "evaluate", "condition-3"}
+    assert tasks(spec, "comp-condition-3").keys() == {"promote"}
     conditions = [
-        tasks(spec, "")["condition-1"]["triggerPolicy"]["condition"],
-        tasks(spec, "comp-condition-1")["condition-2"]["triggerPolicy"]["condition"],
+        tasks(spec, "comp-exit-handler-1")["condition-2"]["triggerPolicy"]["condition"],
+        tasks(spec, "comp-condition-2")["condition-3"]["triggerPolicy"]["condition"],
     ]
     assert conditions == [
         "inputs.parameter_values['pipelinechannel--resolve-Output'] == 'train'",
@@ -46,13 +57,22 @@ def test_training_and_promotion_each_hang_on_one_word(spec):
     ]
 
 
+def test_the_end_is_told_of_whatever_the_end_is(spec):
+    assert tasks(spec, "").keys() == {"exit-handler-1", "notify"}
+    notify = tasks(spec, "")["notify"]
+    assert notify["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert notify["inputs"]["parameters"]["status"]["taskFinalStatus"]["producerTask"] == "exit-handler-1"
+
+
 def test_only_steps_whose_arguments_say_all_are_cached(spec):
     found = {}
-    for graph in ("", "comp-condition-1", "comp-condition-2"):
+    for graph in GRAPHS:
         for name, task in tasks(spec, graph).items():
             if name in BY_STEP:
                 found[name] = task["cachingOptions"].get("enableCache", False)
-    assert found == {"resolve": False, "preprocess": True, "train": True, "evaluate": False, "promote": False}
+    cached = {step for step, caching in found.items() if caching}
+    assert found.keys() == BY_STEP.keys()
+    assert cached == {"preprocess", "train"}
 
 
 def test_every_section_of_the_configuration_is_a_parameter(spec):
@@ -63,4 +83,70 @@ def test_every_section_of_the_configuration_is_a_parameter(spec):
     }
     others = {"registry": None, "work_dir": "/tmp/hopline", "launcher": "local"}
     assert defaults == {**parameters(config), **others}
-    assert parameters(config).keys() == config.to_dict().keys()
+    assert parameters(config).keys() == config.to_dict().keys() - {"cluster"}
+
+
+def test_a_compiled_registry_and_launcher_are_those_of_the_cluster():
+    spec, _ = compiled("cluster.registry=s3://models/x", "cluster.launcher=kubernetes")
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    assert (inputs["registry"]["defaultValue"], inputs["launcher"]["defaultValue"]) == ("s3://models/x", "kubernetes")
+
+
+def test_no_pod_runs_as_root_or_may_do_more_than_it_must():
+    """Kubeflow itself adds what is left of the Pod Security Standard `restricted`."""
+    _, platform = compiled()
+    executors = platform["deploymentSpec"]["executors"]
+    assert executors.keys() == {f"exec-{step}" for step in BY_STEP}
+    for executor in executors.values():
+        user = {"runAsUser": str(USER), "runAsGroup": str(USER), "runAsNonRoot": True}
+        assert executor["securityContext"] == user
+        assert "secretAsEnv" not in executor
+
+
+def test_images_and_their_resources_are_those_of_the_cluster():
+    overrides = [
+        "cluster.image_prefix=registry.example/team/",
+        "cluster.tag=0123456789ab",
+        "cluster.cpu=3",
+        "cluster.memory=9Gi",
+    ]
+    spec, platform = compiled(*overrides, "cluster.pull_policy=Always")
+    containers = {name: each["container"] for name, each in spec["deploymentSpec"]["executors"].items()}
+    for step in BY_STEP:
+        assert containers[f"exec-{step}"]["image"] == image_of(step, "registry.example/team/", "0123456789ab")
+        assert platform["deploymentSpec"]["executors"][f"exec-{step}"]["imagePullPolicy"] == "Always"
+    assert containers["exec-train"]["resources"]["resourceCpuRequest"] == "3"
+    assert containers["exec-train"]["resources"]["resourceMemoryLimit"] == "9Gi"
+    assert containers["exec-resolve"]["resources"]["resourceMemoryLimit"] == "512Mi"
+
+
+def test_every_step_that_reaches_stores_has_the_secret_and_only_notify_the_webhook():
+    _, platform = compiled(
+        "cluster.secret=stores", "cluster.webhook_secret=hook", "cluster.claim=data", "cluster.mount=/data"
+    )
+    for name, executor in platform["deploymentSpec"]["executors"].items():
+        keys = {
+            (each["secretName"], pair["envVar"], each.get("optional", False))
+            for each in executor["secretAsEnv"]
+            for pair in each["keyToEnv"]
+        }
+        if name == "exec-notify":
+            assert keys == {("hook", WEBHOOK_VARIABLE, False)}
+            assert "pvcMount" not in executor
+        else:
+            assert ("stores", "AWS_SECRET_ACCESS_KEY", False) in keys
+            assert ("stores", "AWS_ENDPOINT_URL_S3", True) in keys
+            assert not any(WEBHOOK_VARIABLE in pair for pair in keys)
+            assert [mount["mountPath"] for mount in executor["pvcMount"]] == ["/data"]
+
+
+def test_tries_and_times_are_those_of_the_cluster():
+    spec, platform = compiled("cluster.retries=2", "cluster.max_seconds=0", "cluster.keep_seconds=60")
+    found = [task for graph in GRAPHS for name, task in tasks(spec, graph).items() if name in BY_STEP]
+    assert {task["retryPolicy"]["maxRetryCount"] for task in found} == {2}
+    limits = platform["pipelineConfig"]
+    # Kubeflow's own settings for successes and failures would go before a limit for both.
+    assert limits == dict.fromkeys(("resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure"), 60)
+    spec, platform = compiled()
+    assert not any("retryPolicy" in task for graph in GRAPHS for task in tasks(spec, graph).values())
+    assert platform["pipelineConfig"]["activeDeadlineSeconds"] == Config().cluster.max_seconds

@@ -1,0 +1,1 @@
+"""The step that says how a run on a cluster ended."""

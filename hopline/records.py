@@ -1,0 +1,36 @@
+"""What a step tells to whoever reads its log: lines of JSON behind a mark.
+
+Of what a task on a cluster has found out, Kubeflow's API shows nothing but the log of its pod.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_MARK = "hopline-record "
+
+
+def tell(kind: str, content: Mapping[str, Any]) -> None:
+    """Prints `content`, which is JSON, as the record `kind`."""
+    print(_MARK + json.dumps({"kind": kind, **content}), file=sys.stderr, flush=True)
+
+
+def told(log: str) -> dict[str, dict[str, Any]]:
+    """The last record of each kind in `log`.  A line that was cut, or that another program wrote, is none."""
+    found = {}
+    for line in log.splitlines():
+        mark, _, text = line.partition(_MARK)
+        if mark or not text:
+            continue
+        try:
+            content = json.loads(text)
+            found[content.pop("kind")] = content
+        except (ValueError, KeyError, AttributeError, TypeError):
+            continue
+    return found
+
+
+def plain(log: str) -> list[str]:
+    """The lines of `log` that are no records."""
+    return [line for line in log.splitlines() if not line.startswith(_MARK)]
