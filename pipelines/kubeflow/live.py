@@ -1,7 +1,7 @@
 """The logs of pods that run, by way of Kubernetes itself.
 
-Kubeflow's API reads a pod's log where its server may (version 2.17.0 for one user asks at the scope of the cluster, which
-its role does not allow), and otherwise what was archived when the pod had ended.
+Kubeflow's API reads a pod's log where its server may (version 2.17.0 for one user asks at the scope of the cluster,
+which its role does not allow), and otherwise what was archived when the pod had ended.
 """
 
 from collections.abc import Callable

@@ -13,21 +13,7 @@ from hopline.images import VERSION
 from pipelines.cli import main
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        [],
-        ["run"],
-        ["submit"],
-        ["runs", "list"],
-        ["runs", "show"],
-        ["runs", "logs"],
-        ["runs", "terminate"],
-        ["compile"],
-        ["doctor"],
-        ["clean"],
-    ],
-)
+@pytest.mark.parametrize("command", [[], ["run"], ["submit"], ["compile"], ["doctor"], ["clean"]])
 def test_every_help_shows_an_example_and_the_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
@@ -35,6 +21,14 @@ def test_every_help_shows_an_example_and_the_exit_codes(command, capsys):
     text = capsys.readouterr().out
     assert " ".join(["\n  hopline", *command]) in text
     assert "exit codes:" in text
+
+
+@pytest.mark.parametrize("action", ["list", "show", "logs", "terminate"])
+def test_the_help_of_runs_shows_an_example_of_each_action(action, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["runs", "--help"])
+    assert left.value.code == 0
+    assert f"\n  hopline runs {action}" in capsys.readouterr().out
 
 
 def test_help_imports_neither_kfp_nor_rich():
@@ -88,7 +82,8 @@ def test_the_compiled_defaults_are_those_of_the_configuration(tmp_path):
     target = tmp_path / "pipeline.yaml"
     settings = ["--config", str(tmp_path / "config.toml"), "--set", "train.epochs=7"]
     assert main(["compile", *settings, "--output", str(target)]) == 0
-    inputs = yaml.safe_load(target.read_text())["root"]["inputDefinitions"]["parameters"]
+    pipeline, _ = yaml.safe_load_all(target.read_text())
+    inputs = pipeline["root"]["inputDefinitions"]["parameters"]
     config = Config.load(tmp_path / "config.toml", ["train.epochs=7"])
     assert inputs["model"]["defaultValue"] == config.model.to_json()
     assert inputs["train"]["defaultValue"] == config.train.to_json()

@@ -107,7 +107,7 @@ def test_images_and_their_resources_are_those_of_the_cluster():
     overrides = [
         "cluster.image_prefix=registry.example/team/",
         "cluster.tag=0123456789ab",
-        "cluster.cpu=3",
+        "cluster.cpu='3'",
         "cluster.memory=9Gi",
     ]
     spec, platform = compiled(*overrides, "cluster.pull_policy=Always")

@@ -184,6 +184,14 @@ def test_a_log_is_what_the_pod_printed_and_empty_where_there_is_none(server, cli
     assert client.log(run.id, "pod-2") == ""
 
 
+def test_a_log_that_can_be_read_live_is_not_asked_for(server, client):
+    live = Client(client._connection, lambda pod: {"pod-1": "now"}.get(pod, ""))
+    run = start(live)
+    server.logs[run.id, "pod-1"] = server.logs[run.id, "pod-2"] = "archived"
+    assert live.log(run.id, "pod-1") == "now"
+    assert live.log(run.id, "pod-2") == "archived"
+
+
 def test_a_schedule_is_made_paused_resumed_and_deleted(server, client):
     made = schedule(client)
     assert (made.cron, made.enabled, made.max_concurrency, made.no_catchup) == ("0 0 3 * * *", True, 1, True)

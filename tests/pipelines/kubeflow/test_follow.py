@@ -176,6 +176,7 @@ I1121 15:02:44.277825      16 main.go:67] Setting log level to: '1'
     }
 }
 resolve: train. There is no champion yet.
+I0000 00:00:1795274407.869189      25 port.cc:153] oneDNN custom operations are on.
   two words
 
 hopline-record {"kind": "resolution"}
