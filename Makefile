@@ -61,13 +61,13 @@ test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (k
 .PHONY: kind-up kind-run kind-down
 export PORT ?= 8080
 kind-up: setup ## make a kind cluster with Kubeflow Pipelines at http://localhost:8080 (PORT may be set)
-	HOPLINE=$(BIN)/hopline k8s/kind/kind.sh up
+	HOPLINE=$(BIN)/hopline TAG=$(TAG) k8s/kind/kind.sh up
 
 kind-run: setup ## run the whole pipeline of configs/kind.toml on it
-	HOPLINE=$(BIN)/hopline k8s/kind/kind.sh run
+	HOPLINE=$(BIN)/hopline TAG=$(TAG) k8s/kind/kind.sh run
 
 kind-down: ## remove the cluster, and all that it holds
-	k8s/kind/kind.sh down
+	TAG=$(TAG) k8s/kind/kind.sh down
 
 ##@ While working
 .PHONY: test check fmt compile bench constraints clean

@@ -57,7 +57,7 @@ def test_every_config_loads_and_opens_with_its_command_time_and_goal(path):
     header = path.read_text().split("\n\n[")[0].splitlines()
     assert all(line.startswith("#") for line in header)
     text = " ".join(header)
-    assert re.search(rf"hopline (run|schedule apply) --config configs/{re.escape(path.name)}", text)
+    assert re.search(rf"hopline (run|submit|schedule apply) --config configs/{re.escape(path.name)}", text)
     assert "Should reach" in text
 
 

@@ -5,9 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly CLUSTER=hopline STATE=build/kind SECRET=hopline-object-store NAMESPACES=(kubeflow hopline)
+readonly CLUSTER=hopline STATE=build/kind NAMESPACES=(kubeflow hopline)
 readonly KFP=github.com/kubeflow/pipelines/manifests/kustomize KFP_VERSION=2.17.0
 HOPLINE=${HOPLINE:-hopline}
+TAG=${TAG:?of the images, see make images}
 PORT=${PORT:-8080}                  # of this machine, where Kubeflow Pipelines will answer
 WAIT_SECONDS=${WAIT_SECONDS:-1200}  # for Kubeflow Pipelines, whose images are fetched meanwhile
 PAUSE_SECONDS=${PAUSE_SECONDS:-10}
@@ -54,9 +55,9 @@ install_hopline() {
 	kubectl apply -k k8s/overlays/kind >/dev/null     # where people launch and models are served
 	kubectl apply -k k8s/overlays/kubeflow >/dev/null # where steps run
 	local version namespace
-	version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' hopline/images.py)
+	version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' hopline/images.py) # the name that k8s/overlays/serving has
 	kind load docker-image --name "$CLUSTER" \
-		"hopline-control:$version" "hopline-preprocess:$version" "hopline-train:$version"
+		"hopline-control:$version" "hopline-control:$TAG" "hopline-preprocess:$TAG" "hopline-train:$TAG"
 	for namespace in "${NAMESPACES[@]}"; do # from one program to the other, past every log and list of processes
 		kubectl --namespace kubeflow get secret mlpipeline-minio-artifact \
 			--output go-template-file=k8s/kind/object-store-secret.gotemplate |
@@ -126,7 +127,7 @@ up() {
 	install_hopline
 	wait_for_kubeflow
 	forward kind-up
-	"$HOPLINE" doctor cluster --host "http://localhost:$PORT" --secret "$SECRET"
+	"$HOPLINE" doctor cluster --config configs/kind.toml --host "http://localhost:$PORT"
 	say "Kubeflow Pipelines is at http://localhost:$PORT; next: make kind-run"
 	say "for kubectl: export KUBECONFIG=$KUBECONFIG"
 }
@@ -134,7 +135,8 @@ up() {
 run() {
 	exists || fail "there is no cluster $CLUSTER" "make kind-up"
 	forward kind-run
-	exec "$HOPLINE" submit --config configs/kind.toml --host "http://localhost:$PORT" --wait
+	exec "$HOPLINE" submit --config configs/kind.toml --host "http://localhost:$PORT" --wait \
+		--set "cluster.tag=\"$TAG\"" --set "job.image=\"hopline-train:$TAG\""
 }
 
 down() {

@@ -1,13 +1,12 @@
 """`hopline doctor`: what is missing, and how to mend it."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hopline.errors import ExitCode
-from pipelines.commands.parsing import OUTPUT, Commands, command
+from pipelines.commands.parsing import OUTPUT, Commands, add_config, add_server, command
 
 if TYPE_CHECKING:
     from pipelines.doctor.check import Check
@@ -19,8 +18,8 @@ below --registry and removes.  Exit code 2 if something is missing.
 examples:
   hopline doctor
   hopline doctor kind
-  hopline doctor cluster --host http://localhost:8080 --secret hopline-object-store
-  hopline doctor cluster --registry gs://bucket/registry --service-account kubeflow/pipeline-runner
+  hopline doctor cluster --config configs/kind.toml --host http://localhost:8080
+  hopline doctor cluster --registry gs://bucket/registry --service-account self --kube-namespace hopline
 
 for what:
   run      this machine, for `hopline run`
@@ -37,21 +36,14 @@ def add(commands: Commands) -> None:
     parser.add_argument("what", nargs="?", choices=tuple(_CHECKS), default="run", help="for what (%(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="run: where runs go (%(default)s)")
     parser.add_argument("--registry", default="", metavar="PLACE", help="also a registry: a folder, gs:// or s3://")
-    parser.add_argument("--namespace", default="kubeflow", help="cluster: of launcher and workers (%(default)s)")
+    add_config(parser, required=False)
     parser.add_argument(
         "--service-account",
-        default="kubeflow/pipeline-runner",
+        default="",
         metavar="NAMESPACE/NAME",
-        help="cluster: as whom the train step runs; `self` for yourself (%(default)s)",
+        help="cluster: as whom the train step runs, `self` for yourself (default: as configured)",
     )
-    parser.add_argument("--claim", default="", help="cluster: the PersistentVolumeClaim of job.claim")
-    parser.add_argument("--secret", default="", help="cluster: the Secret of job.secret")
-    parser.add_argument(
-        "--host",
-        default=os.environ.get("HOPLINE_KFP_HOST", ""),
-        metavar="URL",
-        help="cluster: of Kubeflow Pipelines (HOPLINE_KFP_HOST)",
-    )
+    add_server(parser)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -100,15 +92,11 @@ def _kind_checks(options: argparse.Namespace) -> "list[Check]":
 
 
 def _cluster_checks(options: argparse.Namespace) -> "list[Check]":
+    from hopline.config import Config
     from pipelines.doctor.cluster import Place, checks
 
-    place = Place(
-        namespace=options.namespace,
-        account=options.service_account,
-        claim=options.claim,
-        secret=options.secret,
-        host=options.host,
-    )
+    config = Config.load(options.config, options.overrides)
+    place = Place.of(config, options.kube_namespace or "kubeflow", options.service_account, options.host)
     return checks(place)
 
 

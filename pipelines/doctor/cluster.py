@@ -5,21 +5,23 @@ import os
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import kubernetes
 import urllib3
 import yaml
 from kubernetes.client import ApiClient, ApiException, AuthorizationV1Api, CoreV1Api, VersionApi
 
+from hopline.config import Config
 from pipelines.doctor.check import Answer, Check, missing, ok, unknown
 from pipelines.doctor.programs import Version, shown, version_of
 
 OLDEST_KUBERNETES = (1, 31)  # of a Job's success policy
 KUBEFLOW: Version = (2, 17)
 SELF = "self"  # instead of a service account: whoever the kubeconfig says we are
-WORKER = "hopline-worker"
+RUNNER = "pipeline-runner"  # Kubeflow's own account for steps
 _ROLE = Path(__file__).parents[2] / "k8s" / "base" / "role.yaml"
 _SECONDS = (5.0, 10.0)  # to connect, to read
 _APPLY = "apply our overlay of this namespace: kubectl apply -k k8s/overlays/kubeflow (gke-kubeflow on GKE)"
@@ -35,16 +37,31 @@ class Place:
     Attributes:
         namespace: of the launcher and the training workers.
         account: as whom the launcher runs: NAMESPACE/NAME of a service account, or "self".
-        claim: PersistentVolumeClaim where workers meet, "" for none.
-        secret: Secret with the credentials of the object store, "" for none.
+        workers: service account of the training workers.
+        claims: PersistentVolumeClaims that steps or workers mount.
+        secrets: Secrets with the environment of steps or workers.
         host: URL of Kubeflow Pipelines, "" if it is not asked.
     """
 
     namespace: str
     account: str
-    claim: str = ""
-    secret: str = ""
+    workers: str
+    claims: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     host: str = ""
+
+    @classmethod
+    def of(cls, config: Config, namespace: str, account: str, host: str) -> Self:
+        """What `config` names, in `namespace`; without an `account` the one that steps are given."""
+        steps = f"{namespace}/{config.cluster.service_account or RUNNER}"
+        return cls(
+            namespace=namespace,
+            account=account or steps,
+            workers=config.job.service_account,
+            claims=_names(config.cluster.claim, config.job.claim),
+            secrets=_names(config.cluster.secret, config.cluster.webhook_secret, config.job.secret),
+            host=host,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,14 +82,15 @@ def checks(place: Place) -> list[Check]:
         Check("Kubernetes", _asking(version)),
         Check("namespace", _asking(lambda client: there(client, "namespaces", place.namespace))),
         Check("launcher's rights", _asking(lambda client: rights(client, place))),
-        Check("workers' account", _asking(lambda client: there(client, "serviceaccounts", WORKER, place.namespace))),
+        Check(
+            "workers' account", _asking(lambda client: there(client, "serviceaccounts", place.workers, place.namespace))
+        ),
     ]
-    if place.claim:
-        found.append(Check("volume", _asking(lambda client: volume(client, place))))
-    if place.secret:
-        found.append(
-            Check("store's Secret", _asking(lambda client: there(client, "secrets", place.secret, place.namespace)))
-        )
+    for claim in place.claims:
+        found.append(Check(f"volume {claim}", _asking(partial(volume, name=claim, namespace=place.namespace))))
+    for secret in place.secrets:
+        look = partial(there, kind="secrets", name=secret, namespace=place.namespace)
+        found.append(Check(f"Secret {secret}", _asking(look)))
     if place.host:
         found.append(Check("Kubeflow Pipelines", lambda: kubeflow(place.host)))
     return found
@@ -102,26 +120,24 @@ def there(client: ApiClient, kind: str, name: str, namespace: str = "") -> Answe
     except ApiException as error:
         if error.status != _NOT_FOUND:
             raise
-        remedy = "make kind-up makes it; elsewhere see docs/gke.md" if kind == "secrets" else _APPLY
+        remedy = "make kind-up makes it; elsewhere kubectl create secret generic" if kind == "secrets" else _APPLY
         return missing(f"{name} is not there", remedy)
     return ok(name)
 
 
-def volume(client: ApiClient, place: Place) -> Answer:
+def volume(client: ApiClient, name: str, namespace: str) -> Answer:
     """Whether the claim is there, and how far it is."""
     try:
-        claim = CoreV1Api(client).read_namespaced_persistent_volume_claim(
-            place.claim, place.namespace, _request_timeout=_SECONDS
-        )
+        claim = CoreV1Api(client).read_namespaced_persistent_volume_claim(name, namespace, _request_timeout=_SECONDS)
     except ApiException as error:
         if error.status != _NOT_FOUND:
             raise
-        return missing(f"{place.claim} is not there", _APPLY)
+        return missing(f"{name} is not there", _APPLY)
     phase = claim.status.phase
     if phase == "Bound":
-        return ok(f"{place.claim}, {', '.join(claim.spec.access_modes)}")
+        return ok(", ".join(claim.spec.access_modes))
     # Some classes bind a claim to a volume when its first pod comes.
-    return unknown(f"{place.claim} is {phase}", f"kubectl --namespace {place.namespace} describe pvc {place.claim}")
+    return unknown(f"it is {phase}", f"kubectl --namespace {namespace} describe pvc {name}")
 
 
 def needed() -> Iterator[Right]:
@@ -212,6 +228,10 @@ def _asking(look: Callable[[ApiClient], Answer]) -> Callable[[], Answer]:
             )
 
     return ask
+
+
+def _names(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _message(error: ApiException) -> str:

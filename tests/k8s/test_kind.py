@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hopline.images import BY_STEP
+from hopline.images import BY_STEP, CONTROL
 
 ROOT = Path(__file__).parents[2]
 SECRET = ROOT / "k8s" / "kind" / "object-store-secret.gotemplate"
 PROGRAMS = ("kind", "kubectl", "docker", "make", "hopline")
 READY = r"ml-pipeline   1   1\nml-pipeline-ui   1   1\nseaweedfs   1   1"
 FAKE = Path(__file__).with_name("fake.sh")
+TAG = "0123456789ab"
 STORE = "the encoded credentials"
 
 
@@ -40,7 +41,7 @@ class World:
         (self.folder / "rules").write_text("".join(f"{rule}\n" for rule in self.rules))
         environment = {
             **os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOPLINE_FAKES": str(self.folder),
-            "PORT": str(self.port), "WAIT_SECONDS": "2", "PAUSE_SECONDS": "0.3", "HOME": str(self.folder),
+            "TAG": TAG, "PORT": str(self.port), "WAIT_SECONDS": "2", "PAUSE_SECONDS": "0.3", "HOME": str(self.folder),
         }  # fmt: skip
         script = self.checkout / "k8s" / "kind" / "kind.sh"
         output = (self.folder / "said").open("w")
@@ -117,7 +118,8 @@ def test_up_makes_all_in_its_order_and_leaves_the_way_open(world):
         "hopline doctor cluster",
     )
     (loaded,) = world.called("kind load")
-    assert set(loaded.split()[5:]) == set(BY_STEP.values())
+    built = {image.partition(":")[0] for image in BY_STEP.values()}
+    assert set(loaded.split()[5:]) == {CONTROL} | {f"{name}:{TAG}" for name in built}
     assert world.forwarding()
 
 
@@ -211,6 +213,7 @@ def test_run_submits_and_ends_as_the_run_does(world):
     assert "--config configs/kind.toml" in submitted
     assert host in submitted
     assert "--wait" in submitted
+    assert f'cluster.tag="{TAG}"' in submitted
     assert world.forwarding()
 
 

@@ -8,9 +8,9 @@ from components.follow.follower import Follower
 from components.follow.server import Server
 from hopline.registry import Registry
 from tests.components.follow.serving import Serving
-from tests.hopline.conftest import bucket, model, mortal, running
+from tests.hopline.conftest import model
 
-__all__ = ["bucket", "model", "mortal", "running"]
+__all__ = ["model"]
 
 PATIENCE_SECONDS = 30
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hopline.cluster import ClusterConfig
+from hopline.config import Config
+from hopline.job import JobConfig
 from pipelines.cli import main
 from pipelines.doctor import cluster as doctor
 from pipelines.doctor.check import State, diagnose
@@ -16,7 +19,13 @@ from tests.components.train.cluster.cluster import Cluster
 from tests.components.train.cluster.server import Server
 
 RUNNER = "system:serviceaccount:kubeflow:pipeline-runner"
-PLACE = doctor.Place(namespace="hopline", account="kubeflow/pipeline-runner", claim="hopline", secret="store")
+PLACE = doctor.Place(
+    namespace="hopline",
+    account="kubeflow/pipeline-runner",
+    workers="hopline-worker",
+    claims=("hopline",),
+    secrets=("store",),
+)
 RULES = yaml.safe_load((Path(__file__).parents[3] / "k8s" / "base" / "role.yaml").read_text())["rules"]
 
 
@@ -58,7 +67,7 @@ def answers(place=PLACE):
 
 def test_a_cluster_with_all_that_a_run_needs_passes(server):
     assert {name: answer.state for name, answer in answers().items()} == dict.fromkeys(
-        ["Kubernetes", "namespace", "launcher's rights", "workers' account", "volume", "store's Secret"], State.OK
+        ["Kubernetes", "namespace", "launcher's rights", "workers' account", "volume hopline", "Secret store"], State.OK
     )
 
 
@@ -108,8 +117,8 @@ def test_who_may_not_ask_for_others_is_told_so(server):
     ("kind", "name", "check"),
     [
         ("ServiceAccount", "hopline-worker", "workers' account"),
-        ("Secret", "store", "store's Secret"),
-        ("PersistentVolumeClaim", "hopline", "volume"),
+        ("Secret", "store", "Secret store"),
+        ("PersistentVolumeClaim", "hopline", "volume hopline"),
     ],
 )
 def test_an_object_that_is_not_there_is_missing_and_nothing_else(server, kind, name, check):
@@ -122,7 +131,7 @@ def test_an_object_that_is_not_there_is_missing_and_nothing_else(server, kind, n
 
 def test_a_claim_that_waits_for_its_first_pod_is_not_called_missing(server):
     server.cluster.objects["PersistentVolumeClaim", "hopline"]["status"] = {"phase": "Pending"}
-    assert answers()["volume"].state is State.UNKNOWN
+    assert answers()["volume hopline"].state is State.UNKNOWN
 
 
 def test_an_old_cluster_is_refused(server):
@@ -194,9 +203,18 @@ def test_a_host_that_is_not_kubeflow_is_missing_with_the_way_there(host):
     assert "port-forward" in answer.remedy
 
 
+def test_what_is_looked_for_is_what_the_configuration_names():
+    sections = {"service_account": "steps", "secret": "one", "claim": "disk"}, {"service_account": "w", "secret": "one"}
+    config = Config(cluster=ClusterConfig.from_mapping(sections[0]), job=JobConfig.from_mapping(sections[1]))
+    assert doctor.Place.of(config, "kubeflow", "", "") == doctor.Place(
+        namespace="kubeflow", account="kubeflow/steps", workers="w", claims=("disk",), secrets=("one",)
+    )
+    assert doctor.Place.of(Config(), "kubeflow", "", "").account == "kubeflow/pipeline-runner"
+
+
 def test_the_command_ends_with_2_if_something_is_missing_and_with_0_if_not(server, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    arguments = ["doctor", "cluster", "--namespace", "hopline", "--claim", "hopline", "--host", ""]
+    arguments = ["doctor", "cluster", "--kube-namespace", "hopline", "--service-account", "self", "--host", ""]
     assert main(arguments) == 0
     server.cluster.remove("ServiceAccount", "hopline-worker")
     assert main(arguments) == 2

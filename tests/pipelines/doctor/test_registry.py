@@ -4,9 +4,6 @@ from hopline import objects
 from hopline.objects import Store
 from pipelines.doctor.check import State, diagnose
 from pipelines.doctor.registry import checks
-from tests.hopline.conftest import bucket, mortal, remote_place, running
-
-__all__ = ["bucket", "mortal", "remote_place", "running"]
 
 
 def states(place):
