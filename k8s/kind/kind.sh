@@ -106,7 +106,7 @@ forward() {
 		if answers; then
 			return
 		fi
-		forwarding || break
+		kill -0 $! 2>/dev/null || break
 		sleep 0.3
 	done
 	fail "no way to Kubeflow Pipelines: $(tail -1 "$STATE/port-forward.log")" "make $1 again"
