@@ -76,7 +76,7 @@ class Registry:
         """The path or URI of the model directory of `version`."""
         return self._shelf.locate(f"{VERSIONS}/{version}")
 
-    def fetch(self, version: int, folder: Path, step: str = "registry") -> Path:
+    def fetch(self, version: int, folder: Path, step: str) -> Path:
         """A local model directory of `version`: its own, or, from an object store, a copy made in `folder`.
 
         `step` is the one whose progress is shown.

@@ -78,7 +78,7 @@ class Follower:
 
     def _place(self, champion: Champion) -> None:
         fetched, ready = self._work / "fetched", self._work / "ready"
-        found = self._registry.fetch(champion.version, fetched)
+        found = self._registry.fetch(champion.version, fetched, "follow")
         if artifacts.verify(found, MODEL).id != champion.model_id:
             raise UserError(
                 f"{self._registry.location(champion.version)} is not the model {champion.model_id} that is champion",

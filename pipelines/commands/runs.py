@@ -85,6 +85,8 @@ def end(came: "Outcome", client: "Client", console: "Console") -> int:
             rows.append(skipped_row(came.records["resolution"]))
         if "promotion" in came.records:
             rows.append(("registry", f"version {came.records['promotion']['version']} is the champion"))
+        if not came.records:
+            rows = [("decision", "not to be had: the steps' logs are gone, or not archived (see --kube-namespace)")]
         print_rows([*rows, page], console)
         return ExitCode.DONE
     errors = ErrorConsole(stderr=True, highlight=False)

@@ -31,7 +31,7 @@ class Content:
 CONTENTS = [
     Content(
         images.CONTROL,
-        steps=["follow", "promote", "resolve"],
+        steps=["follow", "notify", "promote", "resolve"],
         modules=["kfp", "hopline.registry"],
         absent=["apache_beam", "keras", "matplotlib", "numpy", "tensorflow", "components.evaluate", "components.train"],
     ),
@@ -39,13 +39,20 @@ CONTENTS = [
         images.PREPROCESS,
         steps=["preprocess"],
         modules=["kfp", "apache_beam", "tensorflow_transform"],
-        absent=["matplotlib", "components.promote", "components.train"],
+        absent=["matplotlib", "components.notify", "components.promote", "components.train"],
     ),
     Content(
         images.TRAIN,
         steps=["evaluate", "train"],
         modules=["kfp", "keras", "matplotlib", "tensorflow"],
-        absent=["apache_beam", "pyarrow", "tensorflow_transform", "components.preprocess", "components.promote"],
+        absent=[
+            "apache_beam",
+            "pyarrow",
+            "tensorflow_transform",
+            "components.preprocess",
+            "components.notify",
+            "components.promote",
+        ],
     ),
 ]
 NOWHERE = ["pip", "pipelines", "docker", "pytest"]

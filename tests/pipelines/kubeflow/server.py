@@ -226,12 +226,14 @@ class KubeflowServer:
         wanted = spec["root"].get("inputDefinitions", {}).get("parameters", {})
         given = run.get("runtime_config", {}).get("parameters", {})
         for name in given.keys() - wanted.keys():
-            raise AnswerError(400, f"Unexpected parameter {name}")
+            raise AnswerError(400, f"parameter(s) provided are not required by pipeline: {name}")
         for name, parameter in wanted.items():
             missing = name not in given and "defaultValue" not in parameter and not parameter.get("isOptional")
-            refuse(missing, 400, f"Parameter {name} is missing")
+            refuse(
+                missing, 400, f"parameter {name} is not optional, yet has neither default value nor user provided value"
+            )
             wrong = parameter["parameterType"] == "STRING" and not isinstance(given.get(name, ""), str)
-            refuse(wrong, 400, f"Parameter {name} is no string")
+            refuse(wrong, 400, f"input parameter {name} requires type string")
 
     def _log(self, run, pod):
         """The server answers with 200 before it looks, and says afterwards that there is no log."""

@@ -117,7 +117,7 @@ def test_an_experiment_that_somebody_else_makes_at_the_same_time_is_theirs_and_o
 
 
 def test_what_the_server_refuses_is_the_users_fault_in_the_servers_words(client):
-    with pytest.raises(UserError, match="registry is missing"):
+    with pytest.raises(UserError, match="registry is not optional"):
         client.create_run("night", version_of(client), {}, experiment=client.experiment("tests"), description="1")
 
 

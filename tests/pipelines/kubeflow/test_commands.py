@@ -85,6 +85,13 @@ def test_a_run_that_finds_nothing_new_says_so(call, play):
     assert "nothing was trained: the corpus has not changed" in out
 
 
+def test_a_decision_whose_log_is_gone_is_said_to_be_missing(call, play):
+    play(lambda workflow: workflow.ends("resolve").ends("evaluate").over("SUCCEEDED"))
+    code, out, _ = call("submit", "--wait")
+    assert code == 0
+    assert "--kube-namespace" in out
+
+
 def test_a_run_that_fails_ends_with_the_code_of_its_step(call, play):
     play(fail)
     code, _, err = call("submit", "--wait")
