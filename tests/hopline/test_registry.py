@@ -43,7 +43,7 @@ def test_the_first_promotion_makes_version_one(registry, model):
 
 def test_a_version_is_the_whole_model_directory(registry, model, tmp_path):
     champion = promote(registry, model("a"))
-    folder = registry.fetch(champion.version, tmp_path / "fetched")
+    folder = registry.fetch(champion.version, tmp_path / "fetched", "test")
     assert artifacts.verify(folder, "model").id == champion.model_id
 
 
@@ -70,7 +70,7 @@ def test_one_file_of_a_version_is_read_and_checked(registry, model):
 
 def test_a_version_in_a_folder_is_not_copied_to_be_used(local_registry, model, tmp_path):
     promote(local_registry, model("a"))
-    assert str(local_registry.fetch(1, tmp_path / "unused")) == local_registry.location(1)
+    assert str(local_registry.fetch(1, tmp_path / "unused", "test")) == local_registry.location(1)
 
 
 def test_a_second_promotion_names_its_predecessor_and_both_stay_in_the_history(registry, model):
@@ -239,7 +239,7 @@ def test_a_lost_pointer_does_not_let_a_promotion_overwrite_the_versions(registry
     overwrite(registry, "champion.json", None)
     with pytest.raises(UserError, match="the history goes on to 2"):
         promote(registry, model("c"))
-    assert artifacts.verify(registry.fetch(1, tmp_path / "fetched"), "model").id == model_id(model("a"))
+    assert artifacts.verify(registry.fetch(1, tmp_path / "fetched", "test"), "model").id == model_id(model("a"))
 
 
 def test_verify_restores_a_missing_history_entry(registry, model):

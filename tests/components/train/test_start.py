@@ -156,7 +156,7 @@ def test_another_shape_is_refused_before_training(world, tmp_path):
     ],
 )  # fmt: skip
 def test_all_that_shapes_the_model_must_be_the_same(world, key, value, refused):
-    champion = read_manifest(world.registry.fetch(1, world.registry.path), "model")
+    champion = read_manifest(world.registry.fetch(1, world.registry.path, "train"), "model")
     examples = read_manifest(world.examples, EXAMPLES)
     wanted = ModelConfig(**{**MODEL, key: value})
     if not refused:
