@@ -7,7 +7,10 @@ from hopline.images import VERSION
 from hopline.section import Section, at_least, one_of, require
 
 WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # the key in `webhook_secret`, and the variable of the step notify
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?")
+_QUANTITIES = {
+    "cpu": re.compile(r"[0-9]+m|[0-9]+(\.[0-9]+)?"),
+    "memory": re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?"),
+}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -29,7 +32,7 @@ class ClusterConfig(Section):
     image_prefix: str = ""  # before the images' names, such as registry.example/team/
     tag: str = VERSION  # of the images; for code between two versions the commit, see `make images`
     pull_policy: str = "IfNotPresent"
-    cpu: str = "1"  # for preprocess, train and evaluate, which take what is idle as well; not for a Job's workers
+    cpu: str = "1"  # for preprocess, train and evaluate, which take what is idle as well; [job] is for a Job's workers
     memory: str = "4Gi"  # for the same, and never more
     retries: int = 0  # of a failed step; Kubeflow cannot tell a user's fault from a passing one
     max_seconds: int = 259_200  # of a run; 0 for no limit
@@ -46,10 +49,10 @@ class ClusterConfig(Section):
                 f'cluster.{key} is "{value}", but must be the name of an object of Kubernetes',
                 f"set cluster.{key} to lower-case letters, digits, dashes and dots",
             )
-        for key in ("cpu", "memory"):
+        for key, quantity in _QUANTITIES.items():
             value = getattr(self, key)
             require(
-                _QUANTITY.fullmatch(value) is not None,
+                quantity.fullmatch(value) is not None,
                 f'cluster.{key} is "{value}", but must be a quantity of Kubernetes',
                 f"set cluster.{key} to one such as {'500m' if key == 'cpu' else '4Gi'}",
             )
@@ -66,3 +69,8 @@ class ClusterConfig(Section):
         at_least("cluster.retries", self.retries, 0)
         at_least("cluster.max_seconds", self.max_seconds, 0)
         at_least("cluster.keep_seconds", self.keep_seconds, 0)
+
+    @property
+    def cores(self) -> int:
+        """The processors of `cpu`, one at the least."""
+        return max(1, int(self.cpu[:-1]) // 1000 if self.cpu.endswith("m") else int(float(self.cpu)))

@@ -76,7 +76,7 @@ def graph(
     """Trains a challenger and makes it the champion if it is better; the tasks by the names of their steps.
 
     Args:
-        registry: folder of the registry that every step can reach.
+        registry: path or URI of the registry, which every step can reach.
         corpus: this and the parameters below: a configuration section as JSON.
         resolve: see `corpus`.
         preprocess: see `corpus`.

@@ -1,5 +1,6 @@
 """What [cluster] makes of the pipeline's tasks: images, resources, rights, secrets and volumes of their pods."""
 
+import copy
 from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
@@ -32,8 +33,9 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
     """
     for step, task in tasks.items():
         task.set_container_image(image_of(step, cluster.image_prefix, cluster.tag))
-        cpu, memory = _SMALL if BY_STEP[step] == CONTROL else (cluster.cpu, cluster.memory)
-        task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+        if step != "train" or cluster.launcher == "local":  # what a Job's workers get is in [job]
+            cpu, memory = _SMALL if BY_STEP[step] == CONTROL else (cluster.cpu, cluster.memory)
+            task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
         if cluster.retries:
             task.set_retry(cluster.retries, backoff_duration=_BACKOFF, backoff_factor=2)
         kubernetes.set_image_pull_policy(task, cluster.pull_policy)
@@ -47,3 +49,15 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
             kubernetes.use_secret_as_env(task, cluster.secret, {key: key for key in _OPTIONAL}, optional=True)
         if cluster.claim:
             kubernetes.mount_pvc(task, cluster.claim, cluster.mount)
+    if cluster.launcher == "local":
+        _keep_to_itself(tasks["train"])
+
+
+def _keep_to_itself(task: dsl.PipelineTask) -> None:
+    """Has the pod of the train task get what is set on it, since its workers are in that pod."""
+    spec = copy.copy(task.component_spec)
+    spec.task_config_passthroughs = [
+        dsl.TaskConfigPassthrough(field=passed.field, apply_to_task=True)
+        for passed in spec.task_config_passthroughs or []
+    ]
+    task.component_spec = spec

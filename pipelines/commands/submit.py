@@ -9,6 +9,7 @@ from pipelines.commands.parsing import Commands, add_config, add_server, client_
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hopline.config import Config
     from pipelines.kubeflow.submission import Submission
 
 _TEXT = """\
@@ -57,6 +58,8 @@ def _submit(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     for warning in warnings(config, submission):
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+    for line in _estimate(config):
+        console.print(line, markup=False, soft_wrap=True)
     if options.dry_run:
         _print_plan(submission, console)
         return ExitCode.DONE
@@ -76,6 +79,16 @@ def _submit(options: argparse.Namespace) -> int:
             break
         console.print(f"{came.failure.message}: once more, against the champion that stands now", markup=False)
     return end(came, client, console)
+
+
+def _estimate(config: "Config") -> list[str]:
+    """What training will cost, for the cores and GPUs that its workers are given."""
+    from pipelines.estimate import describe
+
+    workers, job = config.train.workers, config.job
+    if config.cluster.launcher == "kubernetes":
+        return describe(config, cores=workers * job.cpus, accelerators=workers * job.accelerators)
+    return describe(config, cores=config.cluster.cores)
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:

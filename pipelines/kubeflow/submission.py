@@ -141,7 +141,7 @@ def start(client: Client, submission: Submission, version: Version) -> Run:
 def _compiled_in(config: Config) -> ClusterConfig:
     """[cluster] without what is a run's and not the pipeline's, so that equal pipelines are one version."""
     empty = ClusterConfig()
-    run = {key: getattr(empty, key) for key in ("registry", "launcher", "experiment", "service_account")}
+    run = {key: getattr(empty, key) for key in ("registry", "experiment", "service_account")}
     return replace(config.cluster, **run)
 
 

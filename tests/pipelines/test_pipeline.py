@@ -120,6 +120,23 @@ def test_images_and_their_resources_are_those_of_the_cluster():
     assert containers["exec-resolve"]["resources"]["resourceMemoryLimit"] == "512Mi"
 
 
+def test_what_is_set_on_the_train_task_is_for_the_pods_that_train():
+    def passed_on(*overrides):
+        """Whether the task's own pod gets what is passed on to workers, by field; and the pod's own resources."""
+        spec, _ = compiled(*overrides)
+        fields = spec["components"]["comp-train"]["taskConfigPassthroughs"]
+        own = {each["field"]: each.get("applyToTask", False) for each in fields}
+        return own, spec["deploymentSpec"]["executors"]["exec-train"]["container"].get("resources")
+
+    in_the_pod, amounts = passed_on("cluster.cpu='3'")
+    assert all(in_the_pod.values())
+    assert amounts["resourceCpuRequest"] == "3"
+    in_a_job, amounts = passed_on("cluster.cpu='3'", "cluster.launcher=kubernetes")
+    assert in_a_job.keys() == in_the_pod.keys()
+    assert {field for field, own in in_a_job.items() if own} == {"ENV", "KUBERNETES_VOLUMES"}
+    assert amounts is None
+
+
 def test_every_step_that_reaches_stores_has_the_secret_and_only_notify_the_webhook():
     _, platform = compiled(
         "cluster.secret=stores", "cluster.webhook_secret=hook", "cluster.claim=data", "cluster.mount=/data"
