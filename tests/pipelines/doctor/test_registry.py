@@ -1,6 +1,6 @@
 import pytest
 
-from hopline import objects
+from hopline import buckets
 from hopline.objects import Store
 from pipelines.doctor.check import State, diagnose
 from pipelines.doctor.registry import checks
@@ -23,7 +23,7 @@ def test_a_store_that_ignores_a_condition_is_found_out(ignored, bucket, monkeypa
     write = AmazonBucket.write
 
     def careless(self, name, data, expected):
-        return write(self, name, data, None if (expected == objects.ABSENT) == (ignored == "create") else expected)
+        return write(self, name, data, None if (expected == buckets.ABSENT) == (ignored == "create") else expected)
 
     monkeypatch.setattr(AmazonBucket, "write", careless)
     assert states(place) == [State.OK, State.MISSING]
