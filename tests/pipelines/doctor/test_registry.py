@@ -1,6 +1,6 @@
 import pytest
 
-from hopline import buckets
+from hopline import buckets, objects
 from hopline.objects import Store
 from pipelines.doctor.check import State, diagnose
 from pipelines.doctor.registry import checks
