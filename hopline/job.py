@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hopline.images import TRAIN
 from hopline.remote import is_remote
 from hopline.section import Section, at_least, require
 
@@ -29,7 +28,7 @@ class JobConfig(Section):
     store: str = ""  # instead of a claim: gs://bucket/prefix or s3://bucket/prefix
     secret: str = ""  # a Secret whose keys become the workers' environment, such as AWS_ACCESS_KEY_ID
     service_account: str = "hopline-worker"  # of the workers; what it may do in a cloud is bound to its name
-    image: str = TRAIN
+    image: str = ""  # "" for that of the train step
     cpus: int = 2  # cores a worker
     memory: str = "4Gi"  # a worker
     accelerator: str = "nvidia.com/gpu"  # the name of the resource

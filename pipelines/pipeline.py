@@ -20,6 +20,7 @@ from components.resolve.component import resolve as resolve_step
 from components.train.component import train as train_step
 from hopline.cluster import ClusterConfig
 from hopline.config import Config
+from hopline.images import image_of
 from pipelines import settings
 
 _DEFAULTS = Config()
@@ -32,6 +33,9 @@ def parameters(config: Config) -> dict[str, str]:
     """
     names = [section.name for section in dataclasses.fields(config)]
     sections = [name for name in names if name not in (config.cluster.name, config.schedule.name)]
+    if not config.job.image:  # only here the images' prefix and tag are known
+        image = image_of("train", config.cluster.image_prefix, config.cluster.tag)
+        config = dataclasses.replace(config, job=dataclasses.replace(config.job, image=image))
     return {name: getattr(config, name).to_json() for name in sections}
 
 

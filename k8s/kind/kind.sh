@@ -136,7 +136,7 @@ run() {
 	exists || fail "there is no cluster $CLUSTER" "make kind-up"
 	forward kind-run
 	exec "$HOPLINE" submit --config configs/kind.toml --host "http://localhost:$PORT" --wait \
-		--set "cluster.tag=\"$TAG\"" --set "job.image=\"hopline-train:$TAG\""
+		--set "cluster.tag=\"$TAG\""
 }
 
 down() {

@@ -5,6 +5,7 @@ After an intended change renew the golden file and read its diff:
     hopline compile --output tests/golden/pipeline.yaml
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 
 from hopline.cluster import WEBHOOK_VARIABLE
 from hopline.config import Config
-from hopline.images import BY_STEP, USER, image_of
+from hopline.images import BY_STEP, USER, VERSION, image_of
 from pipelines.compiled import pipeline_yaml
 from pipelines.pipeline import parameters
 
@@ -118,6 +119,18 @@ def test_images_and_their_resources_are_those_of_the_cluster():
     assert containers["exec-train"]["resources"]["resourceCpuRequest"] == "3"
     assert containers["exec-train"]["resources"]["resourceMemoryLimit"] == "9Gi"
     assert containers["exec-resolve"]["resources"]["resourceMemoryLimit"] == "512Mi"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "image"),
+    [
+        ([], image_of("train", "", VERSION)),
+        (["cluster.image_prefix=registry.example/team/", "cluster.tag=abc"], "registry.example/team/hopline-train:abc"),
+        (["cluster.tag=abc", "job.image=mine:1"], "mine:1"),
+    ],
+)
+def test_a_job_s_workers_have_the_image_of_the_train_step_unless_told_otherwise(overrides, image):
+    assert json.loads(parameters(Config.load(None, overrides))["job"])["image"] == image
 
 
 def test_what_is_set_on_the_train_task_is_for_the_pods_that_train():

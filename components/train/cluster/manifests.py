@@ -14,6 +14,7 @@ from kubernetes.utils import parse_quantity
 from components.train.cluster.task import TaskConfig
 from components.train.worker import CLUSTER_VARIABLE
 from hopline.errors import UserError
+from hopline.images import TRAIN
 from hopline.job import JobConfig
 
 Manifest = dict[str, Any]
@@ -93,7 +94,7 @@ def build(
         pod["tolerations"] = settings.tolerated
     (container,) = pod["containers"]
     task = task or TaskConfig()
-    container["image"] = settings.image
+    container["image"] = settings.image or TRAIN
     container["env"] = [
         {"name": CLUSTER_VARIABLE, "value": ",".join(_hosts(name, workers, service["spec"]["ports"][0]["port"]))}
     ]
