@@ -1,6 +1,8 @@
 """The `hopline` command.  What a command needs is imported when it runs, so that `--help` is immediate."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,11 +16,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code; a user's error never shows a traceback."""
     options = arguments().parse_args(argv)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()
+        return code
     except HoplineError as error:
         failure: HoplineError = error
     except KeyboardInterrupt:  # before or after the run itself, which has handlers of its own
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # who read what we print, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it leaves
+        return 128 + signal.SIGPIPE
     except OSError as error:
         failure = InternalError(
             f"{error}", remedy="check the disk and the permissions, then run the same command again"

@@ -1,5 +1,7 @@
 """The `hopline` command in this process: arguments, help, errors."""
 
+import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -37,6 +39,15 @@ def test_help_imports_neither_kfp_nor_rich():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(tmp_path / "pipeline.yaml")]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_the_version_is_that_of_the_project(capsys):
