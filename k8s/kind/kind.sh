@@ -85,7 +85,7 @@ wait_for_kubeflow() {
 
 forwarding() { # whether our port-forward runs
 	local pid
-	pid=$(cat "$STATE/port-forward.pid" 2>/dev/null) && [[ $(ps -o args= -p "$pid" 2>/dev/null) == *port-forward* ]]
+	pid=$(cat "$STATE/port-forward.pid" 2>/dev/null) && [[ $(ps -ww -o args= -p "$pid" 2>/dev/null) == *port-forward* ]]
 }
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; }
@@ -115,6 +115,7 @@ forward() {
 stop_forwarding() {
 	if forwarding; then
 		kill "$(cat "$STATE/port-forward.pid")"
+		while forwarding; do sleep 0.1; done # until it has let go of the port
 	fi
 	rm -f "$STATE/port-forward.pid"
 }

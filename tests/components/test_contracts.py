@@ -21,7 +21,9 @@ def program_arguments(step):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_declaration_takes_what_its_program_takes(step):
-    assert {*declaration(step).component_spec.inputs, "output"} == program_arguments(step).keys()
+    inputs = declaration(step).component_spec.inputs
+    places = {f"{name}_uri" for name in inputs} & program_arguments(step).keys()  # where else an input lies
+    assert {*inputs, *places, "output"} == program_arguments(step).keys()
 
 
 @pytest.mark.parametrize("step", STEPS)

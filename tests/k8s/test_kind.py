@@ -42,6 +42,7 @@ class World:
         environment = {
             **os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOPLINE_FAKES": str(self.folder),
             "TAG": TAG, "PORT": str(self.port), "WAIT_SECONDS": "2", "PAUSE_SECONDS": "0.3", "HOME": str(self.folder),
+            "COLUMNS": "20",  # to which ps would cut what it prints
         }  # fmt: skip
         script = self.checkout / "k8s" / "kind" / "kind.sh"
         output = (self.folder / "said").open("w")
