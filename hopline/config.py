@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from hopline.cluster import ClusterConfig
-from hopline.cron import Cron
 from hopline.errors import UserError
 from hopline.job import JobConfig
+from hopline.schedule import ScheduleConfig
 from hopline.section import Section, at_least, fraction, one_of, positive, require, unknown_key
 
 EMBEDDED_CORPUS = "embedded:python-docs"
@@ -224,26 +224,6 @@ class EvaluateConfig(Section):
         fraction("evaluate.min_gain", self.min_gain)
         fraction("evaluate.confidence", self.confidence)
         at_least("evaluate.block", self.block, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleConfig(Section):
-    """When a cluster runs the pipeline by itself.  No step reads this section."""
-
-    name = "schedule"
-
-    display_name: str = ""  # by which `hopline schedule` finds it on the server
-    cron: str = ""  # six fields, the first are seconds: see hopline/cron.py; "" for no schedule
-    paused: bool = False
-
-    def __post_init__(self) -> None:
-        require(
-            bool(self.display_name) == bool(self.cron),
-            "schedule.display_name and schedule.cron go together, but only one is set",
-            'set both, for example display_name = "retraining" and cron = "0 30 3 * * 1-5"',
-        )
-        if self.cron:
-            Cron.parse(self.cron)
 
 
 @dataclass(frozen=True, kw_only=True)

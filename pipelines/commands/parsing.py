@@ -44,6 +44,18 @@ def command(
     return parser
 
 
+def group(commands: Commands, name: str, summary: str, text: str) -> Commands:
+    """Adds the command `name`, of which each action is a command of its own; they are added to what is returned."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser.add_subparsers(required=True, metavar="ACTION")
+
+
 def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Adds --config and --set."""
     note = "" if required else " (default: the built-in configuration)"

@@ -5,7 +5,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from hopline.errors import ExitCode, UserError
-from pipelines.commands.parsing import Commands, add_server, client_of, command
+from pipelines.commands.parsing import Commands, add_server, client_of, command, group
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,14 +27,7 @@ examples:
 
 def add(commands: Commands) -> None:
     """Declares the commands."""
-    parser = commands.add_parser(
-        "runs",
-        help="list, show and end runs on a Kubeflow cluster",
-        description=_TEXT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    actions = group(commands, "runs", "list, show and end runs on a Kubeflow cluster", _TEXT)
 
     listing = command(actions, "list", _list, "the newest runs", "Lists runs, newest first.\n")
     listing.add_argument("--experiment", default="", metavar="NAME", help="of this experiment alone")

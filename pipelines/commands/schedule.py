@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hopline.cron import Cron
 from hopline.errors import ExitCode, UserError
-from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command
+from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command, group
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client import Client
@@ -59,14 +59,7 @@ _TIMES = 3
 
 def add(commands: Commands) -> None:
     """Declares the commands."""
-    parser = commands.add_parser(
-        "schedule",
-        help="make, show, pause and delete schedules on a Kubeflow cluster",
-        description=_TEXT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    actions = group(commands, "schedule", "make, show, pause and delete schedules on a Kubeflow cluster", _TEXT)
 
     applying = command(actions, "apply", _apply, "bring the server to what a configuration says", _APPLY)
     add_config(applying, required=True)

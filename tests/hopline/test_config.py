@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hopline.cluster import ClusterConfig
 from hopline.config import (
     Config,
     CorpusConfig,
@@ -13,12 +14,23 @@ from hopline.config import (
     ModelConfig,
     PreprocessConfig,
     ResolveConfig,
-    ScheduleConfig,
     TrainConfig,
 )
 from hopline.errors import UserError
+from hopline.job import JobConfig
+from hopline.schedule import ScheduleConfig
 
-SECTIONS = (CorpusConfig, ResolveConfig, PreprocessConfig, ModelConfig, TrainConfig, EvaluateConfig, ScheduleConfig)
+SECTIONS = (
+    CorpusConfig,
+    ResolveConfig,
+    PreprocessConfig,
+    ModelConfig,
+    TrainConfig,
+    EvaluateConfig,
+    JobConfig,
+    ClusterConfig,
+    ScheduleConfig,
+)
 
 
 def load(tmp_path: Path, text: str, *overrides: str) -> Config:
