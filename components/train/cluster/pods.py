@@ -87,13 +87,15 @@ def blame(falls: list[Fall]) -> Fall:
 
 def _error(worker: str, pod: Manifest) -> HoplineError:
     terminated = _state(pod).get("terminated", {})
-    # 1. The worker's own word; 2. what became of its pod; 3. what became of its container; 4. the exit code alone.
+    # 1. The worker's own word; 2. what was done to its pod; 3. what became of its container; 4. the exit code alone.
     if said := parse_failure(terminated.get("message", "")):
         return said
     disruption = _condition(pod, "DisruptionTarget")
     if disruption.get("status") == "True":
         why = disruption.get("message") or disruption.get("reason", "")
         return PreemptedError(f"{worker} was disrupted by the cluster: {why}", remedy="run the same command again")
+    if pod["metadata"].get("deletionTimestamp"):  # a worker that waits for peers hears nothing until it is killed
+        return PreemptedError(f"{worker} was told to stop", remedy="run the same command again: it continues")
     if not terminated:
         status = pod["status"]
         return InternalError(

@@ -29,6 +29,7 @@ class Life:
     reason: str = ""  # of the container's end, such as OOMKilled
     disruption: str = ""  # message of the condition DisruptionTarget
     evicted: str = ""  # message of a pod that ends without a word of its container
+    lingers: int = 0  # for so many ticks it does not hear that it is told to stop; then it is killed
 
     @classmethod
     def failing(cls, error, ticks=2):
@@ -90,6 +91,8 @@ class Cluster:
                 self.remove("Job", job["metadata"]["name"])
             elif not job["spec"]["suspend"] and not job.get("status", {}).get("conditions"):
                 self._controller(job)
+            elif ending := job.get("status", {}).get("ending"):
+                self._end_when_all_have(job, ending)
 
     # The Job controller.
 
@@ -133,10 +136,25 @@ class Cluster:
 
     def _end(self, job, kind, reason, message):
         condition = {"type": kind, "status": "True", "reason": reason, "message": message}
-        job["status"].setdefault("conditions", []).append(condition)
         for pod in self.of("Pod"):
-            if pod["status"]["phase"] in {"Pending", "Running"}:
+            if pod["status"]["phase"] not in {"Pending", "Running"}:
+                continue
+            pod["metadata"]["deletionTimestamp"] = self.stamp()
+            life, _ = self._started[pod["metadata"]["name"]]
+            if life.lingers:
+                self._started[pod["metadata"]["name"]] = [Life(life.lingers, code=137), 1]
+            else:
                 self._end_pod(pod, Life(code=143))
+        job["status"]["ending"] = condition
+        job["status"]["conditions"] = [
+            condition | {"type": "FailureTarget" if kind == "Failed" else "SuccessCriteriaMet"}
+        ]
+        self._end_when_all_have(job, condition)
+
+    def _end_when_all_have(self, job, condition):
+        if not any(pod["status"]["phase"] in {"Pending", "Running"} for pod in self.of("Pod")):
+            job["status"].pop("ending")
+            job["status"]["conditions"].append(condition)
 
     def fail(self, reason):
         """Makes the Job fail for a reason of its own, such as its deadline."""

@@ -54,6 +54,13 @@ def test_what_another_try_cannot_mend_ends_the_job_at_once_with_the_workers_own_
     assert world.left == []
 
 
+def test_a_worker_that_is_killed_because_the_job_has_failed_did_not_fail_it(world):
+    waiting = Life(ticks=1000, lingers=30)  # in TensorFlow, for a peer, for as long as it may take to save
+    world.cluster.lives = {0: [Life.failing(UserError("the reason", remedy="the remedy"))], 1: [waiting]}
+    assert world.failure(UserError).message == "the reason"
+    assert world.left == []
+
+
 def test_a_fallen_worker_and_its_peers_are_started_again(world):
     world.cluster.lives = {0: [Life.failing(LOST, ticks=3)], 1: [Life(ticks=2, code=137)]}
     world.run(restarts=1)
