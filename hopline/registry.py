@@ -25,7 +25,8 @@ from pathlib import Path
 from hopline import artifacts
 from hopline.buckets import ConflictError
 from hopline.errors import StaleBlessingError, UserError
-from hopline.shelves import HISTORY, MODEL, VERSIONS, Record, open_shelf, read_text
+from hopline.schema import MODEL
+from hopline.shelves import HISTORY, VERSIONS, Record, open_shelf, read_text
 
 POINTER = "champion.json"
 

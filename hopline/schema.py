@@ -1,4 +1,4 @@
-"""The layout of `examples/` and the ids that every vocabulary begins with.
+"""The layout of `examples/`, what else steps call by name, and the ids that every vocabulary begins with.
 
     examples/
       manifest.json
@@ -21,6 +21,8 @@ SPLITS = ("train", "valid", "test")
 EVALUATION_SPLITS = ("valid", "test")
 
 EXAMPLES = "examples"  # the manifest's kind
+MODEL = "model"  # the kind of a model's manifest
+SAVED_MODEL_FOLDER = "saved_model"  # in a model's folder
 VOCABULARY_FILE = "vocabulary.txt"
 TRANSFORM_FOLDER = "transform"
 SHARDS_FOLDER = "shards"

@@ -17,8 +17,8 @@ from hopline.artifacts import Manifest
 from hopline.buckets import ABSENT, ConflictError
 from hopline.errors import UserError
 from hopline.objects import Store
+from hopline.schema import MODEL
 
-MODEL = "model"  # the kind of a version's manifest
 VERSIONS = "versions"
 HISTORY = "history"
 _CLAIM = ".claim"  # the object that says whose a version is; a model's manifest does not name it

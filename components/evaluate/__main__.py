@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from components.evaluate.measure import Measurement
 
 KIND = "evaluation"
-_MODEL = "model"
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -64,7 +63,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     program.terminate_as_interrupt()
     rule = EvaluateConfig.from_json(options.evaluate_config)
     examples = artifacts.verify(options.examples, schema.EXAMPLES)
-    model = artifacts.verify(options.model, _MODEL)
+    model = artifacts.verify(options.model, schema.MODEL)
     if model.parents.get(schema.EXAMPLES) != examples.id:
         raise UserError(
             f"the model in {options.model} was trained on other examples than those in {options.examples}",
@@ -85,7 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from components.evaluate.measure import Artifact, measure
 
         folder = registry.fetch(champion.version, scratch / "champion", "evaluate") if champion else None
-        opponent = Artifact(folder, artifacts.read_manifest(folder, _MODEL)) if folder else None
+        opponent = Artifact(folder, artifacts.read_manifest(folder, schema.MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)
         measured = measure(source, challenger, opponent, split=split, block=rule.block, scratch=scratch)
@@ -120,7 +119,7 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
     decision = decide(*measured.scored(), rule)
     content = plain(measured.content())
     challenger, champion = measured.challenger, measured.champion
-    manifests = {schema.EXAMPLES: examples, _MODEL: challenger.artifact.manifest}
+    manifests = {schema.EXAMPLES: examples, schema.MODEL: challenger.artifact.manifest}
     if champion:
         manifests["champion"] = champion.artifact.manifest
     storage.write_json(result / "evaluation.json", content)

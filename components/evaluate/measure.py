@@ -21,8 +21,7 @@ from hopline.errors import UserError
 from hopline.metrics import perplexity
 from hopline.process import run_step
 from hopline.progress import Progress
-
-SAVED_MODEL_FOLDER = "saved_model"
+from hopline.schema import SAVED_MODEL_FOLDER
 
 
 @dataclass(frozen=True)

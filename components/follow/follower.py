@@ -15,9 +15,7 @@ from typing import Protocol
 from hopline import artifacts, storage
 from hopline.errors import UserError
 from hopline.registry import Champion, Registry
-
-MODEL = "model"  # the kind of a version's manifest
-SAVED_MODEL_FOLDER = "saved_model"
+from hopline.schema import MODEL, SAVED_MODEL_FOLDER
 
 
 class Versions(Protocol):

@@ -23,9 +23,8 @@ from hopline import artifacts, program, storage
 from hopline.config import ModelConfig, TrainConfig
 from hopline.errors import InternalError
 from hopline.job import JobConfig
-from hopline.schema import EXAMPLES, TRANSFORM_FOLDER, VOCABULARY_FILE
+from hopline.schema import EXAMPLES, MODEL, TRANSFORM_FOLDER, VOCABULARY_FILE
 
-KIND = "model"
 _TRAINING = "training"
 
 
@@ -80,9 +79,9 @@ def train(options: argparse.Namespace) -> None:
         storage.write_json(result / "config.json", {**sections, **facts})
         facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
         parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
-        artifacts.seal(result, KIND, parents=parents, config=sections, facts=facts)
+        artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
 
-    artifacts.produce(options.output, options.work_dir, "train", KIND, key, build)
+    artifacts.produce(options.output, options.work_dir, "train", MODEL, key, build)
 
 
 def _train_in_store(

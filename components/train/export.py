@@ -10,10 +10,9 @@ import tensorflow as tf
 
 from hopline.metrics import SCORING_SEQUENCES, window_nll
 from hopline.model import MemoryNetwork
-from hopline.schema import PAD
+from hopline.schema import PAD, SAVED_MODEL_FOLDER
 
 MODEL_FILE = "model.keras"
-SAVED_MODEL_FOLDER = "saved_model"
 
 
 def text_scorer(model: MemoryNetwork, transform: Path, targets: int) -> tf.Module:

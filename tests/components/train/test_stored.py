@@ -11,20 +11,15 @@ from components.train.stored import Sender, StoredTraining
 from hopline import objects
 from hopline.errors import InternalError, UserError
 from hopline.objects import Store
-from tests.servers import AmazonServer, GoogleServer
+from tests.servers import AmazonServer, GoogleServer, serving
 
 
 @pytest.fixture(params=[GoogleServer, AmazonServer], ids=lambda server: server.scheme)
 def server(request, tmp_path, monkeypatch):
     folder = tmp_path / "server"
     folder.mkdir()
-    server = request.param(folder)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    server.start()
-    server.bucket("bucket")
-    yield server
-    server.close()
+    with serving(request.param(folder), monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture

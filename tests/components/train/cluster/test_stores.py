@@ -1,6 +1,5 @@
 """Workers that meet in an object store: real worker processes, real server processes."""
 
-import contextlib
 import signal
 import threading
 import time
@@ -19,21 +18,11 @@ from hopline.job import JobConfig
 from hopline.process import FAILURE_FILE, read_failure
 from tests.components.train.cluster.test_programs import STEPS, launch, run_pods, start_pods, training_pods
 from tests.components.train.conftest import MODEL, TRAIN
-from tests.servers import AmazonServer, GoogleServer
+from tests.servers import AmazonServer, GoogleServer, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 
 LONG = 24  # steps: long enough to be disturbed in
-
-
-@contextlib.contextmanager
-def serving(server, monkeypatch):
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    server.start()
-    server.bucket("bucket")
-    yield server
-    server.close()
 
 
 def job_for(examples, training, steps=LONG):
