@@ -33,7 +33,7 @@ run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
 	$(BIN)/hopline run --config $(CONFIG) --output $(OUTPUT) --workers $(WORKERS)
 
 ##@ Containers
-VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' hopline/images.py)
+VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' hopline/runtime/version.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +changes)
 # Kubeflow takes an image's name for its content: a name that says which commit it holds.
 TAG ?= $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),$(VERSION))$(if $(findstring +changes,$(REVISION)),-changes)

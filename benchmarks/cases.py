@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.train.batches import Batches
-from components.train.step import TrainStep, lane_count
-from components.train.trainer import build_model
-from hopline.config import ModelConfig, TrainConfig
-from hopline.data import TokenStream
-from hopline.layers import masked_softmax
-from hopline.model import MemoryNetwork
+from components.train.loop.batches import Batches
+from components.train.loop.step import TrainStep, lane_count
+from components.train.loop.trainer import build_model
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.model.layers import masked_softmax
+from hopline.model.network import MemoryNetwork
+from hopline.model.streams import TokenStream
 from hopline.schema import PAD
 
 STREAM_LENGTH = 1_000_000

@@ -20,9 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 
 from benchmarks.cases import OurStep, Product
-from hopline.config import ModelConfig
-from hopline.cost import useful_operations
-from hopline.errors import ExitCode
+from hopline.config.cost import useful_operations
+from hopline.config.model import ModelConfig
+from hopline.runtime.errors import ExitCode
 
 VOCABULARY = 10_001
 DTYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16}

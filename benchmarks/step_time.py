@@ -13,7 +13,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from benchmarks.cases import OurStep
-from hopline.config import ModelConfig
+from hopline.config.model import ModelConfig
 
 
 class Case:

@@ -18,8 +18,8 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from benchmarks.cases import OurStep
-from components.train import output
-from hopline.config import ModelConfig
+from components.train.loop import output_layer
+from hopline.config.model import ModelConfig
 
 TARGETS = 50
 BATCHES = (16, 32, 64, 128, 256)  # sequences
@@ -30,7 +30,7 @@ VOCABULARIES = (10_001, 20_001, 50_001)
 def case(options: argparse.Namespace) -> None:
     """Measures one case and prints it as JSON."""
     if options.whole:
-        output.NUMBERS_AT_ONCE = sys.maxsize
+        output_layer.NUMBERS_AT_ONCE = sys.maxsize
     step = OurStep(ModelConfig(memory=options.memory), options.sequences, TARGETS, options.vocabulary)
     step()  # compiles
     seconds = []

@@ -9,7 +9,7 @@ For each of two model sizes (d = 150, V = 10,000 words and the padding):
     ceiling   the best matrix product among 2048 x 2048 x 2048 and the model's own, TensorFlow's and XLA's
 
 Rounds alternate between all of them, so that a busy machine slows all alike; medians are compared.  The share of the
-ceiling counts useful operations alone (`hopline.cost.useful_operations`).  With --json the last line is one object.
+ceiling counts useful operations alone (`hopline.config.cost`).  With --json the last line is one object.
 """
 
 import argparse
@@ -25,8 +25,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 
 from benchmarks.cases import GatherStep, OurStep, Product
-from hopline.config import ModelConfig
-from hopline.cost import useful_operations
+from hopline.config.cost import useful_operations
+from hopline.config.model import ModelConfig
 
 VOCABULARY = 10_001
 GATHER_TARGETS = (128, 512, 3_200)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hopline.artifacts import read_manifest
-from hopline.config import Config
 from hopline.schema import EXAMPLES
+from pipelines.config.config import Config
 
 ADAMW = {"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.01}
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -21,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.train.batches import Batches
-from components.train.launcher import cluster, reserved_ports
-from components.train.step import TrainStep, lane_count
-from components.train.trainer import build_model
+from components.train.launch.local import cluster, reserved_ports
+from components.train.loop.batches import Batches
+from components.train.loop.step import TrainStep, lane_count
+from components.train.loop.trainer import build_model
 from components.train.worker import make_strategy
-from hopline.config import ModelConfig, TrainConfig
-from hopline.data import TokenStream
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.model.streams import TokenStream
 
 VOCABULARY, STREAM_LENGTH = 10_001, 1_000_000
 

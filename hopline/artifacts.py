@@ -1,7 +1,7 @@
 """Directories with a manifest: how the steps meet.
 
-A directory is written under a temporary name (`hopline.storage`), sealed by `manifest.json` (every file's SHA-256, the
-ids of what it was made from) and renamed: it is there whole or not at all.  `produce` adds the work
+A directory is written under a temporary name (`hopline.store.folders`), sealed by `manifest.json` (every file's
+SHA-256, the ids of what it was made from) and renamed: it is there whole or not at all.  `produce` adds the work
 folder of a step, where a killed run is found again.
 
     <work>/<step>/<key>/scratch/   the step's work in progress, such as checkpoints
@@ -23,11 +23,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hopline import storage
-from hopline.errors import UserError
-from hopline.images import VERSION
+from hopline.runtime.errors import UserError
+from hopline.runtime.version import VERSION
+from hopline.schema import MANIFEST
+from hopline.store import folders
 
-MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 KEPT_RESULTS = 4  # per step in the work folder; older ones are removed
 _RECORDED_VERSIONS = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-transform", "apache-beam", "numpy")
@@ -99,7 +99,7 @@ def seal(
 ) -> Manifest:
     """Writes `manifest.json` over all that `directory` holds.  The id covers everything but the time."""
     files = {
-        str(path.relative_to(directory)): storage.file_digest(path)
+        str(path.relative_to(directory)): folders.file_digest(path)
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
@@ -116,7 +116,7 @@ def seal(
     }
     identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     manifest = Manifest(id=identity, created=datetime.now(UTC).isoformat(timespec="microseconds"), **content)
-    storage.write_json(directory / MANIFEST, dataclasses.asdict(manifest))
+    folders.write_json(directory / MANIFEST, dataclasses.asdict(manifest))
     return manifest
 
 
@@ -169,7 +169,7 @@ def verify(directory: Path, kind: str) -> Manifest:
     manifest = read_manifest(directory, kind)
     for name, expected in manifest.files.items():
         path = directory / name
-        if not path.is_file() or storage.file_digest(path) != expected:
+        if not path.is_file() or folders.file_digest(path) != expected:
             state = "differs from its recorded SHA-256" if path.is_file() else "is missing"
             raise UserError(
                 f"{path} {state}: the {kind} are damaged", remedy=f"remove {directory} and run again to make it anew"
@@ -190,7 +190,7 @@ def produce(
     """
     slot = work / step / key
     slot.mkdir(parents=True, exist_ok=True)
-    with storage.locked(slot / "lock"):
+    with folders.locked(slot / "lock"):
         result = slot / "result"
         try:
             verify(result, kind)
@@ -199,13 +199,13 @@ def produce(
             found = False
             scratch = slot / "scratch"
             scratch.mkdir(exist_ok=True)
-            storage.remove_partial(slot)
-            with storage.whole(result) as temporary:
+            folders.remove_partial(slot)
+            with folders.whole(result) as temporary:
                 build(scratch, temporary)
                 read_manifest(temporary, kind)
             shutil.rmtree(scratch)
         os.utime(slot)
-        storage.place(result, output)
+        folders.place(result, output)
     _prune(work / step, keep=KEPT_RESULTS)
     return read_manifest(output, kind), found
 
@@ -213,7 +213,7 @@ def produce(
 def _prune(folder: Path, keep: int) -> None:
     slots = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for slot in slots[:-keep]:
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), storage.locked(slot / "lock", wait=False):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), folders.locked(slot / "lock", wait=False):
             shutil.rmtree(slot, ignore_errors=True)
 
 

@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hopline.errors import ExitCode, HoplineError, InternalError
-from hopline.images import VERSION
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError
+from hopline.runtime.version import VERSION
 from pipelines.commands import clean, compile, doctor, run, runs, schedule, submit  # noqa: A004  the command's name
 from pipelines.commands.parsing import EXIT_CODES
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from hopline.errors import ExitCode, HoplineError
-from hopline.registry import Registry
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import ExitCode, HoplineError
 from pipelines.output import Output
 from pipelines.run import Run
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kfp import compiler
 
-from hopline.config import Config
-from hopline.errors import UserError
-from hopline.storage import write_text
+from hopline.runtime.errors import UserError
+from hopline.store.folders import write_text
+from pipelines.config.config import Config
 from pipelines.pipeline import parameters, training_pipeline
 
 

@@ -19,10 +19,10 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from kfp import local
 
-from hopline.config import EMBEDDED_CORPUS, CorpusConfig
-from hopline.errors import ExitCode, UserError
-from hopline.images import BY_STEP
-from hopline.progress import STATUS_VARIABLE
+from components.images import BY_STEP
+from hopline.config.corpus import EMBEDDED_CORPUS, CorpusConfig
+from hopline.runtime.errors import ExitCode, UserError
+from hopline.runtime.progress import STATUS_VARIABLE
 from hopline.schema import SPLITS
 from pipelines.reach import store_options
 

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hopline.progress import format_seconds
+from hopline.runtime.progress import format_seconds
 from pipelines.watch import State, StepView
 
 _LINE_SECONDS = 10.0

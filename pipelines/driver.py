@@ -17,9 +17,9 @@ from docker.errors import DockerException
 from kfp import local
 from kfp.local import docker_task_handler, subprocess_task_handler
 
-from hopline.config import Config
-from hopline.errors import ExitCode, HoplineError
-from hopline.process import FAILURE_FILE, child_environment, follow_parent, write_failure
+from hopline.runtime.errors import ExitCode, HoplineError
+from hopline.runtime.process import FAILURE_FILE, child_environment, follow_parent, write_failure
+from pipelines.config.config import Config
 from pipelines.containers import StepContainers, docker_runner
 from pipelines.output import CACHE
 from pipelines.pipeline import parameters, training_pipeline

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hopline.artifacts import read_manifest
-from hopline.config import Config, CorpusConfig, ModelConfig
-from hopline.corpus import SourceFile, source_files
-from hopline.cost import useful_operations
-from hopline.errors import HoplineError
+from hopline.config.corpus import CorpusConfig
+from hopline.config.cost import useful_operations
+from hopline.config.model import ModelConfig
+from hopline.corpus.files import SourceFile, source_files
+from hopline.runtime.errors import HoplineError
 from hopline.schema import RESERVED_WORDS
+from pipelines.config.config import Config
 
 BYTES_PER_TOKEN = 5.7  # the Penn Treebank has 5.5, CPython's documentation topics 6.1
 EXPANSION = 3.0  # of compressed text

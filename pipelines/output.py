@@ -19,14 +19,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hopline import remote
-from hopline.artifacts import MANIFEST
-from hopline.buckets import ABSENT
-from hopline.errors import HoplineError
-from hopline.objects import Store
-from hopline.process import FAILURE_FILE
-from hopline.registry import Registry
-from hopline.storage import remove_partial, remove_tree, writable_folder
+from hopline.registry.registry import Registry
+from hopline.runtime import places
+from hopline.runtime.errors import HoplineError
+from hopline.runtime.process import FAILURE_FILE
+from hopline.schema import MANIFEST
+from hopline.store import trees
+from hopline.store.bucket import ABSENT
+from hopline.store.folders import remove_partial, remove_tree, writable_folder
+from hopline.store.objects import Store
 from pipelines.supervise import StoppedError
 
 LOCK = "lock"
@@ -117,7 +118,7 @@ def open_output(place: str | Path) -> Output:
     Raises:
         UserError: `place` is text that is neither.
     """
-    found = remote.parse_place(place) if isinstance(place, str) else place
+    found = places.parse_place(place) if isinstance(place, str) else place
     return Output(found) if isinstance(found, Path) else RemoteOutput(found)
 
 
@@ -130,7 +131,7 @@ def _cache_folder(uri: str) -> Path:
 def _send_run(run: Path, uri: str) -> None:
     """Copies the run's artifacts, each whole or not at all, and then its files."""
     for tree in sorted(path.parent for path in run.glob(f"*/{MANIFEST}")):
-        remote.send_tree(tree, f"{uri}/{tree.name}", "output")
+        trees.send_tree(tree, f"{uri}/{tree.name}", "output")
     store = Store(uri)
     for file in sorted(path for path in run.iterdir() if path.is_file()):
         store.upload_file(file, file.name)

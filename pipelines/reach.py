@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from docker.types import Mount
 
-from hopline.objects import SCHEMES
+from hopline.runtime.places import SCHEMES
 
 _ENDPOINTS = ("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _VARIABLES = (

@@ -5,7 +5,7 @@
 
 The pipeline runs in a child process (`pipelines.driver`) with a session of its own, so that Ctrl-C reaches
 this process alone, which then ends the others in order.  If this process is killed the others leave by
-themselves (`hopline.process.follow_parent`).
+themselves (`hopline.runtime.process.follow_parent`).
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from typing import Any
 from rich.console import Console
 
 from hopline.artifacts import read_manifest
-from hopline.config import Config
-from hopline.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
-from hopline.process import FAILURE_FILE, child_environment, read_failure, write_failure
-from hopline.progress import STATUS_VARIABLE
-from hopline.storage import locked, remove_partial, remove_tree, whole, writable_folder, write_text
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
+from hopline.runtime.process import FAILURE_FILE, child_environment, read_failure, write_failure
+from hopline.runtime.progress import STATUS_VARIABLE
+from hopline.store.folders import locked, remove_partial, remove_tree, whole, writable_folder, write_text
+from pipelines.config.config import Config
 from pipelines.display import Display, display
 from pipelines.output import CACHE, LOCK, RUNS, Output
 from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
 
-from hopline.cluster import WEBHOOK_VARIABLE, ClusterConfig
-from hopline.images import BY_STEP, CONTROL, USER, image_of
+from components.images import BY_STEP, CONTROL, USER, image_of
+from hopline.schema import WEBHOOK_VARIABLE
+from pipelines.config.cluster import ClusterConfig
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3")

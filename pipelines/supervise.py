@@ -11,7 +11,7 @@ from types import FrameType
 
 import psutil
 
-from hopline.errors import ExitCode, HoplineError
+from hopline.runtime.errors import ExitCode, HoplineError
 
 GRACE_SECONDS = 20.0  # for a checkpoint; a pod has 30
 _POLL_SECONDS = 0.1

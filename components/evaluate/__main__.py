@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.decide import Decision, decide
-from hopline import artifacts, program, schema, storage
+from hopline import artifacts, schema
 from hopline.artifacts import Manifest
-from hopline.config import EvaluateConfig
-from hopline.errors import StaleBlessingError, UserError
-from hopline.registry import Champion, Registry
+from hopline.config.evaluate import EvaluateConfig
+from hopline.registry.registry import Champion, Registry
+from hopline.runtime import program
+from hopline.runtime.errors import StaleBlessingError, UserError
+from hopline.store import folders
 
 if TYPE_CHECKING:
     from components.evaluate.measure import Measurement
@@ -122,10 +124,10 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
     manifests = {schema.EXAMPLES: examples, schema.MODEL: challenger.artifact.manifest}
     if champion:
         manifests["champion"] = champion.artifact.manifest
-    storage.write_json(result / "evaluation.json", content)
-    storage.write_json(result / "decision.json", _decision_content(decision))
+    folders.write_json(result / "evaluation.json", content)
+    folders.write_json(result / "decision.json", _decision_content(decision))
     html = render(content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder)
-    storage.write_text(result / "report.html", html)
+    folders.write_text(result / "report.html", html)
     artifacts.seal(
         result,
         KIND,

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-import hopline.model  # noqa: F401  registers MemoryNetwork, so that load_model finds it
+import hopline.model.network  # noqa: F401  registers MemoryNetwork, so that load_model finds it
 from components.evaluate.scores import Scores
-from hopline.data import TokenStream
-from hopline.errors import InternalError
-from hopline.metrics import score_stream
+from hopline.model.scoring import score_stream
+from hopline.model.streams import TokenStream
+from hopline.runtime.errors import InternalError
 from hopline.schema import PAD
 
 MODEL_FILE = "model.keras"

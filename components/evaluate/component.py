@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from hopline.images import TRAIN
+from components.images import TRAIN
 
 
 @dsl.component(base_image=TRAIN, install_kfp_package=False)
@@ -22,8 +22,8 @@ def evaluate(
     from pathlib import Path
 
     from hopline.artifacts import read_manifest
-    from hopline.process import run_step
-    from hopline.records import tell
+    from hopline.runtime.process import run_step
+    from hopline.runtime.records import tell
 
     artifacts = {"examples": examples.path, "model": model.path, "output": evaluation.path}
     arguments = {"evaluate_config": evaluate_config, "registry": registry, "champion": champion}

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from hopline.config import EvaluateConfig
+from hopline.config.evaluate import EvaluateConfig
 
 PROMOTE, REJECT = "promote", "reject"
 

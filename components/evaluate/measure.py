@@ -16,11 +16,11 @@ from components.evaluate.scores import Scores
 from components.evaluate.text import read_documents
 from hopline import schema
 from hopline.artifacts import Manifest
-from hopline.data import load_stream
-from hopline.errors import UserError
-from hopline.metrics import perplexity
-from hopline.process import run_step
-from hopline.progress import Progress
+from hopline.model.scoring import perplexity
+from hopline.model.streams import load_stream
+from hopline.runtime.errors import UserError
+from hopline.runtime.process import run_step
+from hopline.runtime.progress import Progress
 from hopline.schema import SAVED_MODEL_FOLDER
 
 

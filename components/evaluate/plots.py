@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from components.evaluate.compare import Floats
-from hopline.pictures import STYLE
+from hopline.runtime.plot_style import STYLE
 
 if TYPE_CHECKING:
     from components.evaluate.measure import Measurement

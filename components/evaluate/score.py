@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from components.evaluate.scores import Scores
 from components.evaluate.text import read_documents
-from hopline import program
-from hopline.errors import InternalError
-from hopline.progress import Progress
+from hopline.runtime import program
+from hopline.runtime.errors import InternalError
+from hopline.runtime.progress import Progress
 
 SIGNATURE = "score"
 _BATCH_CHARACTERS = 1 << 18  # documents scored in one call; a longer one is a call by itself

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hopline.errors import InternalError
+from hopline.runtime.errors import InternalError
 
 _SEPARATOR = "\n"  # no word holds one: it is a token by itself
 

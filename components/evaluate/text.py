@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 
 
 def read_documents(folder: Path, split: str) -> list[str]:

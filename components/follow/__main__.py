@@ -11,10 +11,10 @@ from pathlib import Path
 
 from components.follow.follower import Follower
 from components.follow.server import Server
-from hopline.errors import HoplineError
-from hopline.program import parser, run, terminate_as_interrupt
-from hopline.registry import Registry
-from hopline.storage import writable_folder
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import HoplineError
+from hopline.runtime.program import parser, run, terminate_as_interrupt
+from hopline.store.folders import writable_folder
 
 _STEP = "follow"
 

@@ -12,10 +12,11 @@ Every turn looks at what is there, so it does not matter where an earlier one wa
 from pathlib import Path
 from typing import Protocol
 
-from hopline import artifacts, storage
-from hopline.errors import UserError
-from hopline.registry import Champion, Registry
+from hopline import artifacts, schema
+from hopline.registry.registry import Champion, Registry
+from hopline.runtime.errors import UserError
 from hopline.schema import MODEL, SAVED_MODEL_FOLDER
+from hopline.store import folders
 
 
 class Versions(Protocol):
@@ -45,7 +46,7 @@ class Follower:
             UserError: the version is damaged or not there, or the store refuses; what is served stays.
             InternalError: the store does not answer; what is served stays.
         """
-        storage.remove_partial(self._models)
+        folders.remove_partial(self._models)
         champion = self._registry.champion()
         if champion is None:
             return "the registry has no champion yet"
@@ -56,7 +57,7 @@ class Follower:
             meanwhile = f"; until then {', '.join(map(str, sorted(others)))} is served" if others else ""
             return f"version {champion.version} is champion, but {obstacle}{meanwhile}"
         for version in others:
-            storage.remove_tree(self._models / str(version))
+            folders.remove_tree(self._models / str(version))
         return f"version {champion.version} is champion and is served"
 
     def versions(self) -> set[int]:
@@ -82,7 +83,7 @@ class Follower:
                 f"{self._registry.location(champion.version)} is not the model {champion.model_id} that is champion",
                 remedy="restore it from a copy, or roll back to the version before it",
             )
-        storage.place(found / SAVED_MODEL_FOLDER, ready)
-        storage.link(found / artifacts.MANIFEST, ready / artifacts.MANIFEST)
-        storage.settle(ready, self._models / str(champion.version))
-        storage.remove_tree(fetched)
+        folders.place(found / SAVED_MODEL_FOLDER, ready)
+        folders.link(found / schema.MANIFEST, ready / schema.MANIFEST)
+        folders.settle(ready, self._models / str(champion.version))
+        folders.remove_tree(fetched)

@@ -14,8 +14,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from hopline import program
-from hopline.cluster import WEBHOOK_VARIABLE
+from hopline.runtime import program
+from hopline.schema import WEBHOOK_VARIABLE
 
 _TRIES = 3
 _PAUSE_SECONDS = 2.0

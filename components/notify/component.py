@@ -2,13 +2,13 @@
 
 from kfp import dsl
 
-from hopline.images import CONTROL
+from components.images import CONTROL
 
 
 @dsl.component(base_image=CONTROL, install_kfp_package=False)
 def notify(*, run_name: str, run_id: str, work_dir: str, status: dsl.PipelineTaskFinalStatus) -> None:
     """Says how the run ended, and posts its failure to a webhook if the pod's environment names one."""
-    from hopline.process import run_step
+    from hopline.runtime.process import run_step
 
     told = {"run_name": run_name, "run_id": run_id, "state": status.state, "error": status.error_message or ""}
     run_step("components.notify", told, work_dir)

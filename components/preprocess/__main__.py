@@ -10,11 +10,12 @@ from pathlib import Path
 
 from components.preprocess.vocabulary import promoted_vocabulary
 from hopline.artifacts import code_digest, content_key, produce
-from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.errors import ExitCode
-from hopline.program import parser, run
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.runtime.errors import ExitCode
+from hopline.runtime.program import parser, run
 from hopline.schema import EXAMPLES
-from hopline.storage import writable_folder
+from hopline.store.folders import writable_folder
 
 _STEP = "preprocess"
 

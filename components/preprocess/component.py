@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from hopline.images import PREPROCESS
+from components.images import PREPROCESS
 
 
 @dsl.component(base_image=PREPROCESS, install_kfp_package=False)
@@ -20,7 +20,7 @@ def preprocess(
 
     A new fingerprint is a new corpus, also to Kubeflow's cache.
     """
-    from hopline.process import run_step
+    from hopline.runtime.process import run_step
 
     arguments = {"corpus_config": corpus_config, "preprocess_config": preprocess_config, "fingerprint": fingerprint}
     arguments |= {"registry": registry, "vocabulary_from": vocabulary_from, "output": examples.path}

@@ -13,9 +13,9 @@ import tensorflow as tf
 from components.preprocess.plan import Range, Segment
 from components.preprocess.reading import Piece, batches, pieces, text_before
 from components.preprocess.statistics import Tally
-from hopline.config import CorpusConfig
+from hopline.config.corpus import CorpusConfig
 from hopline.schema import EVALUATION_SPLITS, UNKNOWN
-from hopline.storage import whole
+from hopline.store.folders import whole
 
 SHARD, TEXT, TALLY = ".tfrecord", ".jsonl", ".npz"  # files of a range's folder, named by split
 

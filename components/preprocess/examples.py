@@ -9,9 +9,11 @@ from components.preprocess.plan import cut, with_splits
 from components.preprocess.statistics import Tally
 from components.preprocess.vocabulary import Vocabulary
 from hopline.artifacts import canonical_json, seal
-from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.corpus import fetch, fingerprint, source_files
-from hopline.errors import InternalError
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.config.section import require
+from hopline.corpus.files import fetch, fingerprint, source_files
+from hopline.runtime.errors import InternalError
 from hopline.schema import (
     EXAMPLES,
     RESERVED_WORDS,
@@ -23,8 +25,7 @@ from hopline.schema import (
     VOCABULARY_FILE,
     shard_name,
 )
-from hopline.section import require
-from hopline.storage import link, place, write_text
+from hopline.store.folders import link, place, write_text
 
 
 def build(

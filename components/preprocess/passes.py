@@ -22,11 +22,12 @@ from components.preprocess.encode import Tokeniser, encode
 from components.preprocess.plan import Range
 from components.preprocess.reading import batches, pieces
 from components.preprocess.tokenise import preprocessing_fn
-from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.errors import UserError
-from hopline.process import read_failure, write_failure
-from hopline.progress import Progress
-from hopline.storage import remove_partial, whole
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.runtime.errors import UserError
+from hopline.runtime.process import read_failure, write_failure
+from hopline.runtime.progress import Progress
+from hopline.store.folders import remove_partial, whole
 
 _POLL_SECONDS = 0.5
 _TEXT_COLUMN = pa.schema([("text", pa.list_(pa.binary()))])

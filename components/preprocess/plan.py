@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hopline.config import CorpusConfig
-from hopline.corpus import SourceFile, open_source, split_by_hash
+from hopline.config.corpus import CorpusConfig
+from hopline.corpus.files import SourceFile, open_source, split_by_hash
 
 _BLOCK_BYTES = 1 << 16
 

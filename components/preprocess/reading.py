@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from components.preprocess.plan import Range, Segment
-from hopline.config import CorpusConfig
-from hopline.corpus import open_source, split_by_hash, unreadable
-from hopline.errors import UserError
+from hopline.config.corpus import CorpusConfig
+from hopline.corpus.files import open_source, split_by_hash, unreadable
+from hopline.runtime.errors import UserError
 
 PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words
 _BATCH_BYTES = 1 << 20

@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from hopline.config import PreprocessConfig
+from hopline.config.preprocess import PreprocessConfig
 from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
-from hopline.storage import whole, write_text
+from hopline.store.folders import whole, write_text
 
 VOCABULARY_ASSET = "words"  # the words in the order of their ids, which follow those of the reserved words
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from hopline.config import PreprocessConfig
-from hopline.registry import Registry
+from hopline.config.preprocess import PreprocessConfig
+from hopline.config.section import require
+from hopline.registry.registry import Registry
 from hopline.schema import VOCABULARY_FILE
-from hopline.section import require
 
 
 @dataclass(frozen=True)

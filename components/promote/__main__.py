@@ -10,10 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hopline import artifacts, program, storage
+from hopline import artifacts
 from hopline.artifacts import Manifest
-from hopline.errors import StaleBlessingError
-from hopline.registry import Registry
+from hopline.registry.registry import Registry
+from hopline.runtime import program
+from hopline.runtime.errors import StaleBlessingError
+from hopline.store import folders
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -43,9 +45,9 @@ def _promote(options: argparse.Namespace) -> None:
         split=evaluation.facts["split"],
         compared_with=evaluation.parents.get("champion", ""),
     )
-    with storage.whole(options.output) as folder:
+    with folders.whole(options.output) as folder:
         record = {"version": champion.version, "model_id": champion.model_id, "previous": champion.previous}
-        storage.write_json(folder / "promotion.json", record)
+        folders.write_json(folder / "promotion.json", record)
         parents = {"model": model.id, "evaluation": evaluation.id}
         artifacts.seal(folder, "promotion", parents=parents, config={}, facts=record)
     print(f"promote: model {champion.model_id[:12]} is champion, version {champion.version}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from hopline.images import CONTROL
+from components.images import CONTROL
 
 
 @dsl.component(base_image=CONTROL, install_kfp_package=False)
@@ -18,8 +18,8 @@ def promote(
     import json
     from pathlib import Path
 
-    from hopline.process import run_step
-    from hopline.records import tell
+    from hopline.runtime.process import run_step
+    from hopline.runtime.records import tell
 
     arguments = {"model": model.path, "evaluation": evaluation.path, "registry": registry}
     run_step("components.promote", {**arguments, "output": promotion.path}, work_dir)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hopline.artifacts import seal
-from hopline.config import CorpusConfig, PreprocessConfig, ResolveConfig, TrainConfig
-from hopline.corpus import fingerprint, source_files
-from hopline.program import parser, run, terminate_as_interrupt
-from hopline.registry import Champion, Registry
-from hopline.storage import whole, writable_folder, write_json
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.config.resolve import ResolveConfig
+from hopline.config.train import TrainConfig
+from hopline.corpus.files import fingerprint, source_files
+from hopline.registry.registry import Champion, Registry
+from hopline.runtime.program import parser, run, terminate_as_interrupt
+from hopline.store.folders import whole, writable_folder, write_json
 
 _STEP = "resolve"
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from hopline.images import CONTROL
+from components.images import CONTROL
 
 
 @dsl.component(base_image=CONTROL, install_kfp_package=False)
@@ -28,8 +28,8 @@ def resolve(
     import json
     from pathlib import Path
 
-    from hopline.process import run_step
-    from hopline.records import tell
+    from hopline.runtime.process import run_step
+    from hopline.runtime.records import tell
 
     sections = {"corpus_config": corpus_config, "resolve_config": resolve_config}
     sections |= {"preprocess_config": preprocess_config, "train_config": train_config}

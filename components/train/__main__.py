@@ -15,15 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train import checkpoint
-from components.train.launch import add_arguments, launch, place_examples
-from components.train.start import promoted_model, save_start
-from components.train.stored import StoredTraining
-from hopline import artifacts, program, storage
-from hopline.config import ModelConfig, TrainConfig
-from hopline.errors import InternalError
-from hopline.job import JobConfig
+from components.train.launch.launchers import add_arguments, launch, place_examples
+from components.train.state import checkpoint
+from components.train.state.start import promoted_model, save_start
+from components.train.state.stored import StoredTraining
+from hopline import artifacts
+from hopline.config.job import JobConfig
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.runtime import program
+from hopline.runtime.errors import InternalError
 from hopline.schema import EXAMPLES, MODEL, TRANSFORM_FOLDER, VOCABULARY_FILE
+from hopline.store import folders
 
 _TRAINING = "training"
 
@@ -76,7 +79,7 @@ def train(options: argparse.Namespace) -> None:
             launch(options, model_config, config, options.examples, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
-        storage.write_json(result / "config.json", {**sections, **facts})
+        folders.write_json(result / "config.json", {**sections, **facts})
         facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
         parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
         artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
@@ -88,7 +91,7 @@ def _train_in_store(
     options: argparse.Namespace, model_config: ModelConfig, config: TrainConfig, job: JobConfig, stored: StoredTraining
 ) -> None:
     """Trains in the store and makes the local folder what workers of this machine would have made it."""
-    from components.train.log import TrainingLog
+    from components.train.report.log import TrainingLog
 
     examples = place_examples(options.examples, options.examples_uri, job.store)
     launch(options, model_config, config, examples, stored.uri)
@@ -106,12 +109,12 @@ def _export(
 ) -> dict[str, Any]:
     """Writes the best weights of the last checkpoint, the log and the pictures into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
-    from components.train.attention import write_attention
-    from components.train.events import EVENTS_FOLDER
-    from components.train.export import export
-    from components.train.trainer import build_model, set_weights
-    from hopline.data import load_stream
-    from hopline.metrics import perplexity
+    from components.train.loop.trainer import build_model, set_weights
+    from components.train.report.attention import write_attention
+    from components.train.report.events import EVENTS_FOLDER
+    from components.train.report.export import export
+    from hopline.model.scoring import perplexity
+    from hopline.model.streams import load_stream
 
     newest = checkpoint.load_newest(training / checkpoint.FOLDER)
     if newest is None or newest.state.best_valid_loss is None:

@@ -6,7 +6,7 @@ pod, which only watches them, gets none of it but environment and volumes, by wh
 
 from kfp import dsl
 
-from hopline.images import TRAIN
+from components.images import TRAIN
 
 _WORKERS = [
     dsl.TaskConfigField.RESOURCES,
@@ -39,7 +39,7 @@ def train(
     import dataclasses
     import json
 
-    from hopline.process import run_step
+    from hopline.runtime.process import run_step
 
     arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher, "job": job}
     arguments |= {"registry": registry, "start_from": start_from}

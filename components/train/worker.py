@@ -23,14 +23,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train import checkpoint
-from components.train.stored import Sender, StoredTraining
-from hopline import program, remote
+from components.train.state import checkpoint
+from components.train.state.stored import Sender, StoredTraining
 from hopline.artifacts import read_manifest
-from hopline.config import ModelConfig, TrainConfig
-from hopline.errors import UserError
-from hopline.process import PARENT_VARIABLE
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.runtime import places, program
+from hopline.runtime.errors import UserError
+from hopline.runtime.process import PARENT_VARIABLE
 from hopline.schema import EXAMPLES
+from hopline.store import trees
 
 CLUSTER_VARIABLE = "HOPLINE_CLUSTER"
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it
@@ -101,7 +103,7 @@ def work(options: argparse.Namespace) -> None:
     examples = _local_examples(options.examples, scratch)
     manifest = read_manifest(examples, EXAMPLES)
     stored = None
-    training = remote.parse_place(options.training_dir)
+    training = places.parse_place(options.training_dir)
     if isinstance(training, str):
         stored = StoredTraining(training, scratch / "training")
         training = stored.folder
@@ -111,10 +113,10 @@ def work(options: argparse.Namespace) -> None:
     import keras
     import tensorflow as tf
 
-    from components.train.faults import explained
-    from components.train.step import lane_count
-    from components.train.trainer import Trainer
-    from hopline.data import load_stream
+    from components.train.launch.faults import explained
+    from components.train.loop.step import lane_count
+    from components.train.loop.trainer import Trainer
+    from hopline.model.streams import load_stream
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.experimental.enable_op_determinism()
@@ -151,10 +153,10 @@ def work(options: argparse.Namespace) -> None:
 
 def _local_examples(place: str, scratch: Path) -> Path:
     """The folder of the examples: the place itself, or a copy of what is at that URI."""
-    examples = remote.parse_place(place)
+    examples = places.parse_place(place)
     if isinstance(examples, Path):
         return examples
-    remote.fetch_tree(examples, scratch / EXAMPLES, "train")
+    trees.fetch_tree(examples, scratch / EXAMPLES, "train")
     return scratch / EXAMPLES
 
 

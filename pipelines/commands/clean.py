@@ -2,7 +2,7 @@
 
 import argparse
 
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.commands.parsing import OUTPUT, Commands, command
 
 _TEXT = """\

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from hopline.config import Config
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.commands.parsing import Commands, add_config, command
+from pipelines.config.config import Config
 
 _TEXT = """\
 Compiles the pipeline for a Kubeflow Pipelines 2 server: one YAML file, whole or not at all.  Its parameters default

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.commands.parsing import OUTPUT, Commands, add_config, add_server, command
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _kind_checks(options: argparse.Namespace) -> "list[Check]":
 
 
 def _cluster_checks(options: argparse.Namespace) -> "list[Check]":
-    from hopline.config import Config
+    from pipelines.config.config import Config
     from pipelines.doctor.cluster import Place, checks
 
     config = Config.load(options.config, options.overrides)

@@ -4,9 +4,9 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from hopline.config import Config
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.commands.parsing import OUTPUT, Commands, add_config, command
+from pipelines.config.config import Config
 
 _TEXT = """\
 Runs the whole pipeline on this machine: resolve, preprocess, train, evaluate, promote.  Stopped or killed at any

@@ -4,7 +4,7 @@ import argparse
 import itertools
 from typing import TYPE_CHECKING
 
-from hopline.errors import ExitCode, UserError
+from hopline.runtime.errors import ExitCode, UserError
 from pipelines.commands.parsing import Commands, add_server, client_of, command, group
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hopline.cron import Cron
-from hopline.errors import ExitCode, UserError
+from hopline.runtime.errors import ExitCode, UserError
 from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command, group
+from pipelines.config.cron import Cron
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client import Client
@@ -77,7 +77,7 @@ def add(commands: Commands) -> None:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from hopline.config import Config
+    from pipelines.config.config import Config
     from pipelines.kubeflow.resources import Version
     from pipelines.kubeflow.schedule import apply, named
     from pipelines.kubeflow.schedule_plan import Wanted, outline

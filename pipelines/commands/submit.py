@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from hopline.errors import ExitCode, StaleBlessingError
+from hopline.runtime.errors import ExitCode, StaleBlessingError
 from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hopline.config import Config
+    from pipelines.config.config import Config
     from pipelines.kubeflow.submission import Submission
 
 _TEXT = """\
@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 def _submit(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from hopline.config import Config
+    from pipelines.config.config import Config
     from pipelines.kubeflow.submission import prepare, start, upload, warnings
 
     config = Config.load(options.config, [*options.overrides, *_overrides(options)])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from hopline.errors import HoplineError, UserError
+from hopline.runtime.errors import HoplineError, UserError
 
 LIMIT_SECONDS = 30.0  # for one check
 

@@ -14,7 +14,7 @@ import urllib3
 import yaml
 from kubernetes.client import ApiClient, ApiException, AuthorizationV1Api, CoreV1Api, VersionApi
 
-from hopline.config import Config
+from pipelines.config.config import Config
 from pipelines.doctor.check import Answer, Check, missing, ok, unknown
 from pipelines.doctor.programs import Version, shown, version_of
 

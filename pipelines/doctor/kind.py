@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 from pipelines.doctor.check import Answer, Check, missing, ok, unknown
 from pipelines.doctor.machine import disk, memory
 from pipelines.doctor.programs import ProgramError, output, program

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from hopline.images import BY_STEP
+from components.images import BY_STEP
 from pipelines.doctor.check import Answer, Check, missing, ok
 from pipelines.doctor.programs import ProgramError, Version, output, shown
 

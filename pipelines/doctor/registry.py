@@ -4,11 +4,11 @@ import contextlib
 import uuid
 from pathlib import Path
 
-from hopline import remote
-from hopline.buckets import ABSENT, ConflictError
-from hopline.objects import Store
-from hopline.registry import Registry
-from hopline.storage import writable_folder
+from hopline.registry.registry import Registry
+from hopline.runtime import places
+from hopline.store.bucket import ABSENT, ConflictError
+from hopline.store.folders import writable_folder
+from hopline.store.objects import Store
 from pipelines.doctor.check import Answer, Check, missing, ok
 
 
@@ -25,7 +25,7 @@ def readable(place: str) -> Answer:
 
 def writable(place: str) -> Answer:
     """Whether promotions can be written, and whether of two at once the store refuses one."""
-    if not remote.is_remote(place):
+    if not places.is_remote(place):
         writable_folder(Path(place), "the registry")
         return ok("a folder that can be written")
     store, name = Store(place), f".doctor-{uuid.uuid4().hex}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 from pipelines.kubeflow.connection import Connection, NotFoundError
 from pipelines.kubeflow.resources import (
     ENDED,

@@ -16,7 +16,7 @@ import kfp
 import kfp_server_api
 import urllib3
 
-from hopline.errors import InternalError, UserError
+from hopline.runtime.errors import InternalError, UserError
 from pipelines.kubeflow.resources import Json
 
 PATIENCE_SECONDS = 60.0

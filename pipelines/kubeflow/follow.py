@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hopline.errors import HoplineError, InternalError, PreemptedError
-from hopline.process import failure_from
-from hopline.records import told
+from hopline.runtime.errors import HoplineError, InternalError, PreemptedError
+from hopline.runtime.process import failure_from
+from hopline.runtime.records import told
 from pipelines.display import Display
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import UnreachableError

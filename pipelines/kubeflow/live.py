@@ -9,7 +9,7 @@ from collections.abc import Callable
 import kubernetes
 import urllib3
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 
 _TIMEOUTS = (5.0, 30.0)  # to connect, to read
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from hopline.records import plain
+from hopline.runtime.records import plain
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.nodes import pods
 from pipelines.kubeflow.resources import Run

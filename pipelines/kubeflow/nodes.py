@@ -10,7 +10,7 @@ neither the node's id nor its pod.  Both are made from its full name, such as `h
 import re
 from datetime import UTC, datetime
 
-from hopline.images import BY_STEP
+from components.images import BY_STEP
 from pipelines.kubeflow.resources import Run, Task
 from pipelines.watch import State, StepView
 

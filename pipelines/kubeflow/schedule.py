@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from hopline.errors import InternalError, UserError
+from hopline.runtime.errors import InternalError, UserError
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.resources import RecurringRun, Run
 from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, next_step

@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 from pipelines.kubeflow.resources import RecurringRun, Version
 
 MARK = "Made by `hopline schedule apply`"

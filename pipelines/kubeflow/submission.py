@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from components.images import BY_STEP, image_of
 from hopline.artifacts import git_revision
-from hopline.cluster import ClusterConfig
-from hopline.config import EMBEDDED_CORPUS, Config
-from hopline.errors import UserError
-from hopline.images import BY_STEP, VERSION, image_of
+from hopline.config.corpus import EMBEDDED_CORPUS
+from hopline.runtime.errors import UserError
+from hopline.runtime.version import VERSION
 from hopline.schema import SPLITS
 from pipelines.compiled import pipeline_yaml
+from pipelines.config.cluster import ClusterConfig
+from pipelines.config.config import Config
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.resources import Run, Version
 from pipelines.pipeline import parameters

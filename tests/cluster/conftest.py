@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from components.train.stored import StoredTraining
-from hopline import images, remote
-from hopline.process import child_environment
+from components import images
+from components.train.state.stored import StoredTraining
+from hopline.runtime.process import child_environment
+from hopline.store import trees
 from tests.components.train.conftest import MODEL, TRAIN
 from tests.servers import AmazonServer
 from tests.support import synthetic_documents, write_examples
@@ -35,7 +36,7 @@ WAIT_SECONDS = 120
 DIGEST = """
 import hashlib, sys
 from pathlib import Path
-from components.train import checkpoint
+from components.train.state import checkpoint
 newest = checkpoint.load_newest(Path(sys.argv[1]) / checkpoint.FOLDER)
 arrays = b"".join(array.tobytes() for _, array in sorted(newest.best.items()))
 print(newest.state.step, hashlib.sha256(arrays).hexdigest())
@@ -174,7 +175,7 @@ def store(cluster, tmp_path, monkeypatch):
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": WINDOW}, "stringData": server.environment}
     cluster.kubectl("apply", "--filename", "-", input=json.dumps(secret).encode())
     uri = server.bucket("bucket")
-    remote.send_tree(cluster.folder / "examples", f"{uri}/examples", "test")
+    trees.send_tree(cluster.folder / "examples", f"{uri}/examples", "test")
     yield uri
     cluster.kubectl("delete", "secret", WINDOW)
     server.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hopline.process import child_environment
+from hopline.runtime.process import child_environment
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import Connection, Server
 

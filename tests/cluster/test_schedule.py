@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from kfp import compiler, dsl
 
-from hopline.errors import ExitCode, UserError
-from hopline.images import CONTROL
+from components.images import CONTROL
+from hopline.runtime.errors import ExitCode, UserError
 from pipelines.cli import main
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import Connection, Server

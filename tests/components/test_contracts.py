@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from hopline.images import BY_STEP
+from components.images import BY_STEP
 from pipelines.watch import ARTIFACTS
 
 STEPS = tuple(step for step in BY_STEP if step != "notify")  # which leaves nothing: tests/components/notify

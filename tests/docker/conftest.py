@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hopline import images as names
+from components import images as names
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE_IMAGE_VARIABLE = "HOPLINE_TEST_BASE_IMAGE"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from hopline import artifacts, images
-from hopline.process import FAILURE_FILE, read_failure
+from components import images
+from hopline import artifacts
+from hopline.runtime import version
+from hopline.runtime.process import FAILURE_FILE, read_failure
 from hopline.schema import EXAMPLES
 from tests.components.preprocess.cases import case, prepare
 from tests.docker.conftest import USER, contained, docker, mounted, owner_of
@@ -32,7 +34,7 @@ CONTENTS = [
     Content(
         images.CONTROL,
         steps=["follow", "notify", "promote", "resolve"],
-        modules=["kfp", "hopline.registry"],
+        modules=["kfp", "hopline.registry.registry"],
         absent=["apache_beam", "keras", "matplotlib", "numpy", "tensorflow", "components.evaluate", "components.train"],
     ),
     Content(
@@ -142,7 +144,7 @@ def test_a_hardened_container_writes_to_its_temporary_folder_alone(image):
 @each_image
 def test_the_labels_say_what_an_image_was_built_from(image):
     labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image))
-    assert labels["org.opencontainers.image.version"] == images.VERSION
+    assert labels["org.opencontainers.image.version"] == version.VERSION
     assert re.match(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
 
 

@@ -12,10 +12,10 @@ import pytest
 from docker.models.containers import Container
 from kfp.local import docker_task_handler
 
-from hopline.errors import UserError
-from hopline.images import CONTROL
-from hopline.objects import Store
-from hopline.registry import Registry
+from components.images import CONTROL
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import UserError
+from hopline.store.objects import Store
 from pipelines import containers
 from pipelines.containers import StepContainers
 from tests.docker.conftest import ROOT, USER
@@ -158,7 +158,7 @@ def test_an_image_that_is_not_there_is_named_with_the_remedy(monkeypatch, tmp_pa
 
 def test_a_container_reaches_a_store_if_its_arguments_name_one(bucket, tmp_path):
     place = bucket("gs")
-    script = f"from hopline.objects import Store; Store({place!r}).write('a', b'written')"
+    script = f"from hopline.store.objects import Store; Store({place!r}).write('a', b'written')"
     given = json.dumps({"inputs": {"parameterValues": {"registry": place}}})
     client, run = docker.from_env(), StepContainers(tmp_path).run
     for arguments, reached in (([], False), (["--executor_input", given], True)):

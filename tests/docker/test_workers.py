@@ -7,10 +7,11 @@ import uuid
 
 import pytest
 
-from components.train import checkpoint
-from components.train.checkpoint import LOG_FILE
-from components.train.log import read_log
-from hopline import artifacts, images
+from components import images
+from components.train.report.log import read_log
+from components.train.state import checkpoint
+from components.train.state.checkpoint import LOG_FILE
+from hopline import artifacts
 from tests.components.train.conftest import MODEL, TRAIN
 from tests.docker.conftest import HARDENED, LABEL, docker, mounted, owner_of, remove_containers
 from tests.support import synthetic_documents, write_examples

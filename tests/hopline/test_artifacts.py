@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from hopline import artifacts
-from hopline.artifacts import MANIFEST, canonical_json, code_digest, content_key, produce, seal
-from hopline.errors import UserError
+from hopline.artifacts import canonical_json, code_digest, content_key, produce, seal
+from hopline.runtime.errors import UserError
+from hopline.schema import MANIFEST
 
 DYING_BUILD = """
 import os, signal, sys

@@ -3,14 +3,14 @@
 import pytest
 
 from hopline.artifacts import verify
-from hopline.objects import Store
-from hopline.registry import Registry
-from hopline.remote import fetch_tree
+from hopline.registry.registry import Registry
+from hopline.store.objects import Store
+from hopline.store.trees import fetch_tree
 from pipelines.output import open_output
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 # What every Python process of the run imports first: it waits for the server no longer than a test may.
-IMPATIENT = "import hopline.objects\n\nhopline.objects.PATIENCE_SECONDS = 1.0\n"
+IMPATIENT = "import hopline.store.objects\n\nhopline.objects.PATIENCE_SECONDS = 1.0\n"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hopline.images import BY_STEP, CONTROL
+from components.images import BY_STEP, CONTROL
 
 ROOT = Path(__file__).parents[2]
 SECRET = ROOT / "k8s" / "kind" / "object-store-secret.gotemplate"

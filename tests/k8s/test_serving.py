@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.follow.__main__ import arguments
-from hopline.images import CONTROL
+from components.images import CONTROL
 from tests.components.train.cluster.rules import check_restricted
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from hopline import artifacts, storage
-from hopline.errors import DivergedError, StaleBlessingError, UserError
-from hopline.program import parser, run
-from hopline.progress import Progress
+from hopline import artifacts
+from hopline.runtime.errors import DivergedError, StaleBlessingError, UserError
+from hopline.runtime.program import parser, run
+from hopline.runtime.progress import Progress
+from hopline.store import folders
 
 KINDS = {
     "resolve": "resolution",
@@ -55,7 +56,7 @@ def act(step, options):
     if step in {"preprocess", "train"}:
         artifacts.produce(output, options.work_dir, step, KINDS[step], "key", lambda _, result: fill(step, result, ""))
     else:
-        with storage.whole(output) as result:
+        with folders.whole(output) as result:
             fill(step, result, behaviour)
 
 
@@ -65,10 +66,10 @@ def fill(step, result, behaviour):
         action = behaviour or "train"
         found = {"fingerprint": "f", "champion": "", "vocabulary_from": "", "start_from": ""}
         found |= {"action": action, "reason": f"told to {action}"}
-        storage.write_json(result / "resolution.json", found)
+        folders.write_json(result / "resolution.json", found)
     if step == "evaluate":
         decision = behaviour if behaviour in {"promote", "reject"} else "promote"
-        storage.write_json(result / "decision.json", {"decision": decision})
+        folders.write_json(result / "decision.json", {"decision": decision})
         (result / "report.html").write_text("<p>report</p>")
         facts = {
             "decision": decision,
@@ -80,7 +81,7 @@ def fill(step, result, behaviour):
     if step == "train":
         (result / "curve.png").write_bytes(b"curve")
     if step == "promote":
-        storage.write_json(result / "promotion.json", {"version": 1, "model_id": "m", "previous": None})
+        folders.write_json(result / "promotion.json", {"version": 1, "model_id": "m", "previous": None})
     progress = Progress(step, total=2, unit="things")
     progress.update(2, loss=1.5)
     artifacts.seal(result, KINDS[step], parents={}, config={}, facts=facts)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hopline.config import Config
-from hopline.images import VERSION
+from hopline.runtime.version import VERSION
 from pipelines.cli import main
+from pipelines.config.config import Config
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["submit"], ["compile"], ["doctor"], ["clean"]])

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from hopline.artifacts import seal
-from hopline.errors import HoplineError, InternalError, UserError
-from hopline.registry import Registry
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import HoplineError, InternalError, UserError
 from pipelines.closing import print_failure, print_result
 from pipelines.output import Output
 from pipelines.run import LOG, Run

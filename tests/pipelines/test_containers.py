@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from hopline.errors import UserError
-from hopline.process import FAILURE_FILE, read_failure
+from hopline.runtime.errors import UserError
+from hopline.runtime.process import FAILURE_FILE, read_failure
 from pipelines.containers import corpus_source
 from pipelines.output import CACHE
 

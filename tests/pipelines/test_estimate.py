@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from hopline import artifacts
-from hopline.config import Config, CorpusConfig, ModelConfig, TrainConfig
-from hopline.corpus import SourceFile
+from hopline.config.corpus import CorpusConfig
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.corpus.files import SourceFile
+from pipelines.config.config import Config
 from pipelines.estimate import (
     BYTES_PER_TOKEN,
     EXPANSION,

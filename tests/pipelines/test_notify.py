@@ -12,7 +12,7 @@ DRIVER = """
 import sys
 from kfp import local
 from kfp.local import subprocess_task_handler
-from hopline.cluster import ClusterConfig
+from pipelines.config.cluster import ClusterConfig
 from pipelines.driver import _with_interpreter
 from pipelines.pipeline import training_pipeline
 

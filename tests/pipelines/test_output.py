@@ -5,10 +5,11 @@ import re
 import pytest
 from rich.console import Console
 
-from hopline import artifacts, objects
-from hopline.errors import InternalError, UserError
-from hopline.objects import Store
-from hopline.process import write_failure
+from hopline import artifacts
+from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.process import write_failure
+from hopline.store import objects
+from hopline.store.objects import Store
 from pipelines.output import Output, open_output
 
 QUIET = Console(quiet=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hopline.cluster import WEBHOOK_VARIABLE
-from hopline.config import Config
-from hopline.images import BY_STEP, USER, VERSION, image_of
+from components.images import BY_STEP, USER, image_of
+from hopline.runtime.version import VERSION
+from hopline.schema import WEBHOOK_VARIABLE
 from pipelines.compiled import pipeline_yaml
+from pipelines.config.config import Config
 from pipelines.pipeline import parameters
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pipeline.yaml"

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hopline.config import Config
+from pipelines.config.config import Config
 from pipelines.run import config_toml
 
 pytestmark = pytest.mark.slow

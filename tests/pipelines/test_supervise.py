@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.supervise import StoppedError, stop_requests, stop_session
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"

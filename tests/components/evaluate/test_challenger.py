@@ -5,8 +5,8 @@ import pytest
 
 from components.evaluate.challenger import require_same
 from components.evaluate.scores import Scores
-from hopline.data import TokenStream
-from hopline.errors import InternalError
+from hopline.model.streams import TokenStream
+from hopline.runtime.errors import InternalError
 
 STREAM = TokenStream(np.array([0, 5, 6, 0, 7], np.int32), name="valid")
 NLL = np.array([1.0, 2.0, 3.0], np.float32)

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from components.evaluate.decide import Scored, ScoredChampion, decide
-from hopline.config import EvaluateConfig
+from hopline.config.evaluate import EvaluateConfig
 
 RULE = EvaluateConfig(max_perplexity=200.0, min_gain=0.1, confidence=0.95)
 LENIENT = EvaluateConfig(max_perplexity=0.0, min_gain=0.0, confidence=0.0)

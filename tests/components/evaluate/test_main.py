@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from components.evaluate.__main__ import choose_split, main
-from components.train.export import export
-from hopline import artifacts, schema, storage
-from hopline.errors import ExitCode, UserError
-from hopline.model import MemoryNetwork
-from hopline.process import read_failure
-from hopline.registry import Registry
+from components.train.report.export import export
+from hopline import artifacts, schema
+from hopline.model.network import MemoryNetwork
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import ExitCode, UserError
+from hopline.runtime.process import read_failure
+from hopline.store import folders
 from tests.support import synthetic_documents, write_examples
 
 TEST = synthetic_documents(seed=3, documents=3, words=150)
@@ -152,7 +153,7 @@ def test_a_champion_of_another_vocabulary_is_compared_on_the_words_as_written(wo
 @pytest.mark.slow
 def test_an_export_of_other_weights_is_refused(world):
     bad = world.root / "bad"
-    storage.place(world.root / "model", bad)
+    folders.place(world.root / "model", bad)
     examples = artifacts.read_manifest(world.root / "examples", "examples")
     network = keras.saving.load_model(bad / "model.keras")
     network.logit_bias_V.assign(network.logit_bias_V * 0.5)
@@ -166,7 +167,7 @@ def test_an_export_of_other_weights_is_refused(world):
 @pytest.mark.slow
 def test_the_export_runs_in_a_process_of_its_own_whose_failure_is_ours(world):
     broken = world.root / "broken"
-    storage.place(world.root / "model", broken)
+    folders.place(world.root / "model", broken)
     (broken / "saved_model" / "saved_model.pb").unlink()
     network = keras.saving.load_model(broken / "model.keras")
     seal_model(broken, artifacts.read_manifest(world.root / "examples", "examples"), network)

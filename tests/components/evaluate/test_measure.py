@@ -10,7 +10,7 @@ from components.evaluate.measure import Artifact, Measurement, Side, plain, requ
 from components.evaluate.plots import pictures
 from components.evaluate.scores import Scores
 from hopline import artifacts, schema
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 
 
 @pytest.fixture

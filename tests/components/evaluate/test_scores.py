@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.scores import Scores
-from hopline.errors import InternalError
+from hopline.runtime.errors import InternalError
 
 
 def make(words=("a", "b\u00e9", "<eos>"), word_index=(1, 0, 2, 1)):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.evaluate.text import read_documents
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 
 
 def write(folder, name, passages):

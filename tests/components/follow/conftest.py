@@ -6,7 +6,7 @@ import pytest
 
 from components.follow.follower import Follower
 from components.follow.server import Server
-from hopline.registry import Registry
+from hopline.registry.registry import Registry
 from tests.components.follow.serving import Serving
 from tests.hopline.conftest import model
 

@@ -11,9 +11,10 @@ import pytest
 
 from components.follow.follower import Follower
 from components.follow.server import Server
-from hopline import artifacts, objects, storage
-from hopline.errors import HoplineError, InternalError, UserError
-from hopline.registry import Registry
+from hopline import artifacts
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import HoplineError, InternalError, UserError
+from hopline.store import folders, objects
 from tests.registries import overwrite, promote
 
 fork = multiprocessing.get_context("fork")
@@ -86,7 +87,7 @@ def test_while_the_store_is_away_what_is_served_stays(mortal, pod, model, monkey
 def test_a_pointer_that_names_another_model_than_its_version_holds_is_refused(local_registry, pod, model):
     champion = promote(local_registry, model("a"))
     forged = dataclasses.replace(champion, model_id="0" * 64)
-    overwrite(local_registry, "champion.json", storage.json_text(dataclasses.asdict(forged)).encode())
+    overwrite(local_registry, "champion.json", folders.json_text(dataclasses.asdict(forged)).encode())
     with pytest.raises(UserError):
         pod.follower(local_registry).turn()
     assert pod.follower(local_registry).versions() == set()

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from components.train.export import export
+from components.train.report.export import export
 from hopline import artifacts, schema
-from hopline.errors import ExitCode
-from hopline.model import MemoryNetwork
-from hopline.process import child_environment, read_failure
-from hopline.registry import Registry
+from hopline.model.network import MemoryNetwork
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import ExitCode
+from hopline.runtime.process import child_environment, read_failure
 from tests.registries import promote
 from tests.support import synthetic_documents, write_examples
 

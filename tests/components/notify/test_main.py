@@ -9,7 +9,7 @@ import pytest
 
 from components.notify.__main__ import arguments, main, post
 from components.notify.component import notify
-from hopline.cluster import WEBHOOK_VARIABLE
+from hopline.schema import WEBHOOK_VARIABLE
 
 FAILED = ["--run-name", "night", "--run-id", "r-1", "--state", "FAILED", "--error", "train: loss is nan"]
 

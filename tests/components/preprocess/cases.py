@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hopline import artifacts
-from hopline.config import CorpusConfig, PreprocessConfig
-from hopline.corpus import fingerprint, source_files
-from hopline.data import read_shard
-from hopline.errors import HoplineError
-from hopline.registry import Registry
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.corpus.files import fingerprint, source_files
+from hopline.model.streams import read_shard
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import HoplineError
 from hopline.schema import EXAMPLES, RESERVED_WORDS, SPLITS, VOCABULARY_FILE
 
 ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}

@@ -12,10 +12,10 @@ import tensorflow as tf
 from components.preprocess.encode import Tokeniser, encode
 from components.preprocess.plan import cut
 from components.preprocess.statistics import Tally
-from hopline.config import CorpusConfig
-from hopline.corpus import source_files
-from hopline.data import read_shard
-from hopline.errors import UserError
+from hopline.config.corpus import CorpusConfig
+from hopline.corpus.files import source_files
+from hopline.model.streams import read_shard
+from hopline.runtime.errors import UserError
 from hopline.schema import SPLITS, UNKNOWN
 from tests.support import PlainTransform
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from hopline import artifacts, storage
-from hopline.errors import ExitCode
-from hopline.process import FAILURE_FILE, child_environment, read_failure
+from hopline import artifacts
+from hopline.runtime.errors import ExitCode
+from hopline.runtime.process import FAILURE_FILE, child_environment, read_failure
 from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
+from hopline.store import folders
 from tests.components.preprocess.cases import ONE_SPLIT, Outcome, case, prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
@@ -280,5 +281,5 @@ def test_the_program_leaves_with_its_code_and_finds_its_result_again(world, outc
         assert subprocess.run(command, env=child_environment(), check=False).returncode == 0
         assert outcomes["patterns"].manifest == before
     finally:
-        storage.remove_tree(folder / "examples")
+        folders.remove_tree(folder / "examples")
         (folder / "moved").rename(folder / "examples")

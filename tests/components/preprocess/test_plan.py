@@ -3,8 +3,8 @@
 import pytest
 
 from components.preprocess.plan import cut, with_splits
-from hopline.config import CorpusConfig
-from hopline.corpus import SourceFile, source_files
+from hopline.config.corpus import CorpusConfig
+from hopline.corpus.files import SourceFile, source_files
 
 LINES = b"".join(b"line %d of the text\n" % number for number in range(300))
 PARAGRAPHS = b"".join(b"first %d\nsecond\n%s\n" % (number, b" \n" * (number % 3)) for number in range(200))

@@ -9,9 +9,9 @@ import pytest
 from components.preprocess import reading
 from components.preprocess.plan import cut
 from components.preprocess.reading import batches, pieces, text_before
-from hopline.config import CorpusConfig
-from hopline.corpus import source_files, split_by_hash
-from hopline.errors import UserError
+from hopline.config.corpus import CorpusConfig
+from hopline.corpus.files import source_files, split_by_hash
+from hopline.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 
 from components.preprocess.vocabulary import promoted_vocabulary
-from hopline.config import PreprocessConfig
-from hopline.errors import UserError
-from hopline.registry import Registry
+from hopline.config.preprocess import PreprocessConfig
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import UserError
 from hopline.schema import RESERVED_WORDS
 from tests.components.preprocess.cases import promote_vocabulary
 from tests.registries import make_model, promote

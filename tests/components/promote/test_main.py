@@ -3,10 +3,11 @@ import json
 import pytest
 
 from components.promote.__main__ import main
-from hopline import artifacts, storage
-from hopline.errors import ExitCode
-from hopline.process import read_failure
-from hopline.registry import Registry
+from hopline import artifacts
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import ExitCode
+from hopline.runtime.process import read_failure
+from hopline.store import folders
 
 
 def make_model(folder, weights):
@@ -17,7 +18,7 @@ def make_model(folder, weights):
 
 def make_evaluation(folder, model_id, *, decision="promote", written=None, champion=""):
     folder.mkdir()
-    storage.write_json(folder / "decision.json", {"decision": written or decision, "reasons": []})
+    folders.write_json(folder / "decision.json", {"decision": written or decision, "reasons": []})
     parents = {"model": model_id} | ({"champion": champion} if champion else {})
     facts = {"decision": decision, "split": "test", "challenger_perplexity": 90.0}
     return artifacts.seal(folder, "evaluation", parents=parents, config={}, facts=facts)

@@ -6,11 +6,14 @@ import pytest
 
 from components.resolve.__main__ import decide, main
 from hopline import artifacts
-from hopline.config import CorpusConfig, PreprocessConfig, ResolveConfig, TrainConfig
-from hopline.errors import ExitCode
-from hopline.objects import Store
-from hopline.process import FAILURE_FILE, read_failure
-from hopline.registry import Champion, Registry
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.config.resolve import ResolveConfig
+from hopline.config.train import TrainConfig
+from hopline.registry.registry import Champion, Registry
+from hopline.runtime.errors import ExitCode
+from hopline.runtime.process import FAILURE_FILE, read_failure
+from hopline.store.objects import Store
 
 SKIP = ResolveConfig(skip_unchanged=True)
 

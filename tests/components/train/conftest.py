@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hopline.config import Config
-from hopline.process import FAILURE_FILE
+from hopline.runtime.process import FAILURE_FILE
+from pipelines.config.config import Config
 from tests.support import synthetic_documents, write_examples
 
 ROOT = Path(__file__).resolve().parents[3]

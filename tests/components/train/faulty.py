@@ -8,7 +8,7 @@ import time
 import keras
 import psutil
 
-import hopline.model  # noqa: F401  (registers the model with Keras)
+import hopline.model.network  # noqa: F401  (registers the model with Keras)
 
 WAIT_SECONDS = 120
 

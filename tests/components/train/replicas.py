@@ -10,15 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.train import step as step_module
-from components.train.batches import Batches
-from components.train.dropout import slot_dropout
-from components.train.step import TrainStep
-from components.train.trainer import build_model
-from hopline.config import ModelConfig, TrainConfig
-from hopline.data import TokenStream
-from hopline.metrics import window_nll
-from hopline.model import keep_all
+from components.train.loop import step as step_module
+from components.train.loop.batches import Batches
+from components.train.loop.dropout import slot_dropout
+from components.train.loop.step import TrainStep
+from components.train.loop.trainer import build_model
+from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
+from hopline.model.network import keep_all
+from hopline.model.scoring import window_nll
+from hopline.model.streams import TokenStream
 
 V, STEPS = 60, 20
 LARGE = 100  # numbers; so the tables are exchanged each by itself, and as rows if only looked up

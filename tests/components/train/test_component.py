@@ -8,7 +8,7 @@ import pytest
 from kfp.dsl.executor import Executor
 
 from components.train.component import train
-from hopline import process
+from hopline.runtime import process
 
 # As the driver of Kubeflow Pipelines 2.17.0 fills it (backend/src/v2/driver/driver.go: TaskConfig), for a task with
 # everything that kfp and kfp-kubernetes can set; the fields are those of backend/test .. task_config.py, with a secret.

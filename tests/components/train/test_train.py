@@ -14,10 +14,10 @@ import psutil
 import pytest
 import tensorflow as tf
 
-from components.train.group import GRACE_SECONDS
+from components.train.launch.group import GRACE_SECONDS
 from hopline.artifacts import read_manifest, verify
-from hopline.data import load_stream
-from hopline.metrics import score_stream
+from hopline.model.scoring import score_stream
+from hopline.model.streams import load_stream
 from hopline.schema import EXAMPLES
 from tests.components.train.conftest import MODEL, ROOT, command, run_training, tiny_settings
 from tests.components.train.faulty import weights

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components.train.worker import require_accelerators, set_cluster_config, worker_index
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from hopline.errors import InternalError, UserError
+from hopline.runtime.errors import InternalError, UserError
 from pipelines.doctor.check import Answer, Check, State, diagnose, ok
 
 

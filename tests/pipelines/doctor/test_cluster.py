@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from hopline.cluster import ClusterConfig
-from hopline.config import Config
-from hopline.job import JobConfig
-from pipelines.cli import main
-from pipelines.doctor import cluster as doctor
-from pipelines.doctor.check import State, diagnose
 from tests.components.train.cluster.cluster import Cluster
 from tests.components.train.cluster.server import Server
+
+from hopline.config.job import JobConfig
+from pipelines.cli import main
+from pipelines.config.cluster import ClusterConfig
+from pipelines.config.config import Config
+from pipelines.doctor import cluster as doctor
+from pipelines.doctor.check import State, diagnose
 
 RUNNER = "system:serviceaccount:kubeflow:pipeline-runner"
 PLACE = doctor.Place(

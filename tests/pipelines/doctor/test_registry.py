@@ -1,7 +1,8 @@
 import pytest
 
-from hopline import buckets, objects
-from hopline.objects import Store
+from hopline.store import objects
+from hopline.store.bucket import ABSENT
+from hopline.store.objects import Store
 from pipelines.doctor.check import State, diagnose
 from pipelines.doctor.registry import checks
 
@@ -18,12 +19,12 @@ def test_a_store_that_refuses_the_second_of_two_writers_is_good_and_left_as_it_w
 @pytest.mark.parametrize("ignored", ["create", "replace"])
 def test_a_store_that_ignores_a_condition_is_found_out(ignored, bucket, monkeypatch):
     place = f"{bucket('s3')}/registry"
-    from hopline.s3 import AmazonBucket
+    from hopline.store.s3 import AmazonBucket
 
     write = AmazonBucket.write
 
     def careless(self, name, data, expected):
-        return write(self, name, data, None if (expected == buckets.ABSENT) == (ignored == "create") else expected)
+        return write(self, name, data, None if (expected == ABSENT) == (ignored == "create") else expected)
 
     monkeypatch.setattr(AmazonBucket, "write", careless)
     assert states(place) == [State.OK, State.MISSING]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hopline.config import Config
-from hopline.errors import ExitCode, UserError
+from hopline.runtime.errors import ExitCode, UserError
 from pipelines.compiled import pipeline_yaml
+from pipelines.config.config import Config
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import ConflictError, Connection, NotFoundError, Server, UnreachableError
 from tests.pipelines.kubeflow.server import failing

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.cli import main
 from pipelines.kubeflow import connection
 from pipelines.kubeflow import follow as module

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hopline.errors import DivergedError, ExitCode, InternalError, PreemptedError, UserError
+from hopline.runtime.errors import DivergedError, ExitCode, InternalError, PreemptedError, UserError
 from pipelines.kubeflow import follow as module
 from pipelines.kubeflow.connection import UnreachableError
 from pipelines.kubeflow.follow import FollowError, follow

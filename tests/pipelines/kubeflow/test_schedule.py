@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from hopline.config import Config
-from hopline.errors import InternalError, UserError
+from hopline.runtime.errors import InternalError, UserError
 from pipelines.compiled import pipeline_yaml
+from pipelines.config.config import Config
 from pipelines.kubeflow.connection import UnreachableError
 from pipelines.kubeflow.schedule import apply, delete, pause, resume
 from pipelines.kubeflow.schedule_plan import Wanted

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hopline.config import Config
-from hopline.errors import ExitCode
+from hopline.runtime.errors import ExitCode
 from pipelines.cli import main
+from pipelines.config.config import Config
 from pipelines.kubeflow import schedule as schedules
 from pipelines.kubeflow.submission import prepare
 from tests.pipelines.kubeflow.server import failing

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hopline.errors import UserError
+from hopline.runtime.errors import UserError
 from pipelines.kubeflow.resources import RecurringRun, Version
 from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, flat, next_step, outline
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hopline.config import Config
-from hopline.errors import UserError
-from hopline.images import VERSION
+from hopline.runtime.errors import UserError
+from hopline.runtime.version import VERSION
+from pipelines.config.config import Config
 from pipelines.kubeflow import submission as module
 from pipelines.kubeflow.submission import prepare, start, upload, warnings
 

@@ -1,0 +1,1 @@
+"""How workers are started: as processes of this machine, or as pods of a Job."""

@@ -1,0 +1,146 @@
+"""One Job's course: the chief's log, workers that fall, workers that cannot start."""
+
+import sys
+from typing import Any
+
+from components.train.launch.cluster import pods
+from components.train.launch.cluster.api import Api
+from components.train.launch.cluster.logs import ChiefLog, last_lines
+from hopline.runtime.errors import HoplineError, InternalError, PreemptedError, UserError
+
+Manifest = dict[str, Any]
+
+# Survivors fail within seconds of a lost peer: who fell in this time fell together.
+_SETTLE_SECONDS = 10.0
+# For an image to be pulled at the third try, or a quota to be free.
+_START_SECONDS = 300.0
+_LINES = 20
+_SPENT = {"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"}
+
+
+class SpentError(InternalError):
+    """Workers fell more often than they may be started again.
+
+    Args:
+        cause: why they did the last time.
+    """
+
+    def __init__(self, cause: HoplineError) -> None:
+        super().__init__(f"{cause.message}; there are no restarts left", remedy=cause.remedy)
+        self.cause = cause
+
+
+class Watch:
+    """Tells people what happens to a Job, and in the end why it failed.
+
+    Args:
+        api: the cluster.
+        uid: the Job's.
+        workers: how many pods it should have.
+        adopted: whether an earlier launcher has watched it before.
+    """
+
+    def __init__(self, api: Api, uid: str, *, workers: int, adopted: bool) -> None:
+        self._api, self._uid, self._workers = api, uid, workers
+        self._adopted = adopted
+        self._log = ChiefLog(api, adopted=adopted)
+        self._known: set[str] = set()  # pods whose fall has been told
+        self._together: list[pods.Fall] = []  # falls that have not been told yet
+        self._settling = 0.0  # seconds since the first of them
+        self._blamed: list[pods.Fall] = []  # one of each time that workers fell
+        self._told = ""
+        self._stuck = 0.0  # seconds since something keeps workers from starting
+
+    def waited(self, seconds: float) -> None:
+        """Notes that so much time has passed."""
+        self._settling += seconds
+        self._stuck += seconds
+
+    def look(self, job: Manifest) -> None:
+        """Looks at the Job's pods and says what is new.
+
+        Raises:
+            UserError: workers cannot start, and waiting has not helped.
+        """
+        found = sorted(self._api.pods(f"batch.kubernetes.io/controller-uid={self._uid}"), key=pods.age_of)
+        chiefs = [pods.name_of(pod) for pod in found if pods.worker_of(pod) == 0 and pods.has_log(pod)]
+        if self._adopted:  # an earlier launcher has shown the others
+            self._known.update(chiefs[:-1])
+            self._adopted = False
+        for chief in chiefs:
+            if chief not in self._known:
+                self._log.show(chief)
+        self._note_falls(found)
+        if not (condition(job, "Complete") or condition(job, "Failed")):
+            self._note_obstacles(job, found)
+
+    def failure(self, failed: Manifest) -> HoplineError:
+        """Why the Job failed, of which Kubernetes says `failed`."""
+        self._tell_fall()
+        reason, message = failed.get("reason", ""), failed.get("message", "")
+        if reason == "DeadlineExceeded":
+            return InternalError(
+                "the Job ran longer than job.max_seconds", remedy="raise it; the same command continues"
+            )
+        # Workers that are told to stop because the Job has failed did not fail it.
+        for fall in reversed(self._blamed):
+            if not isinstance(fall.error, PreemptedError):
+                return SpentError(fall.error) if reason in _SPENT else fall.error
+        return InternalError(f"the Job failed: {reason}: {message}", remedy="run the same command again: it continues")
+
+    def _note_falls(self, found: list[Manifest]) -> None:
+        for pod in found:
+            name = pods.name_of(pod)
+            if name not in self._known and (fall := pods.fall_of(pod)):
+                self._known.add(name)
+                if not self._together:
+                    self._settling = 0.0
+                self._together.append(fall)
+        if len(self._together) >= self._workers or self._settling >= _SETTLE_SECONDS:
+            self._tell_fall()
+
+    def _tell_fall(self) -> None:
+        if not self._together:
+            return
+        fall = pods.blame(self._together)
+        self._together = []
+        self._blamed.append(fall)
+        print(f"train: worker {fall.worker} failed first: {fall.error.message}", file=sys.stderr)
+        if fall.worker != 0:  # the chief's were shown
+            for line in last_lines(self._api, fall.pod, _LINES):
+                print(f"  worker {fall.worker}: {line}", file=sys.stderr)
+
+    def _note_obstacles(self, job: Manifest, found: list[Manifest]) -> None:
+        obstacle = next((f"worker {pods.worker_of(pod)}: {why}" for pod in found if (why := pods.obstacle(pod))), "")
+        if not obstacle and job.get("status", {}).get("active", 0) < self._workers:
+            obstacle = self._refused_pods(found)
+        if not obstacle:
+            self._stuck = 0.0
+        elif self._stuck >= _START_SECONDS:
+            raise UserError(
+                f"workers cannot start: {obstacle}",
+                remedy="correct --job (image, claim, resources) or the cluster as the message says",
+            )
+        waiting = obstacle or next(
+            (f"worker {pods.worker_of(pod)}: {why}" for pod in found if (why := pods.unscheduled(pod))), ""
+        )
+        if waiting and waiting != self._told:
+            print(f"train: waits for the cluster: {waiting}", file=sys.stderr)
+        self._told = waiting
+
+    def _refused_pods(self, found: list[Manifest]) -> str:
+        """Why the cluster lets the Job have no more pods, if it has said so since the newest was made."""
+        newest = max((pod["metadata"]["creationTimestamp"] for pod in found), default="")
+        said = [event for event in self._api.warnings(self._uid) if event.get("reason") == "FailedCreate"]
+        recent = [event for event in said if _time_of(event) >= newest]
+        return str(max(recent, key=_time_of).get("message", "")) if recent else ""
+
+
+def condition(job: Manifest, kind: str) -> Manifest | None:
+    """The Job's condition `kind` if it holds."""
+    conditions = job.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def _time_of(event: Manifest) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or ""

@@ -1,0 +1,108 @@
+"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one falls."""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from components.train.launch.group import Group
+from components.train.state import checkpoint
+from hopline.runtime.errors import HoplineError, InternalError, SaveError
+from hopline.runtime.progress import Progress
+
+WORKER_PROGRAM = (sys.executable, "-m", "components.train.worker")
+_LONGEST_PAUSE = 30.0
+
+
+def run_workers(
+    arguments: Sequence[str],
+    workers: int,
+    training: Path,
+    restarts: int,
+    *,
+    program: Sequence[str] = WORKER_PROGRAM,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Runs `workers` worker processes until all are done.
+
+    When one falls, the others cannot go on (the next exchange waits for it): all are ended and started again from the
+    newest checkpoint.  Not for an error that another try cannot mend: the user's, divergence, a disk without room.  A
+    KeyboardInterrupt here lets the workers save before it goes on.
+
+    Args:
+        arguments: command line of every worker.
+        workers: how many; 1 needs no cluster.
+        training: the folder of the checkpoints; `worker-<i>/` in it is each worker's own.
+        restarts: how often to try again without a newer checkpoint in between.
+        program: what a worker runs.
+        pause: sleeps so many seconds before a restart.
+
+    Raises:
+        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
+    """
+    checkpoints = training / checkpoint.FOLDER
+    reached, tries = checkpoint.repair(checkpoints), 0
+    while failure := _run_group([*program, *arguments], workers, training):
+        step = checkpoint.repair(checkpoints)
+        if step > reached:  # a run that advances is never given up
+            reached, tries = step, 0
+        if not isinstance(failure, InternalError) or isinstance(failure, SaveError):
+            raise failure
+        if tries == restarts:
+            raise InternalError(
+                f"{failure.message}; after {restarts} restarts training is still at step {step:,}",
+                remedy=failure.remedy,
+            )
+        seconds = min(2.0**tries, _LONGEST_PAUSE)
+        tries += 1
+        where = f"continuing from step {step:,}" if step else "starting from the beginning"
+        print(
+            f"train: {failure.message}; {where} in {seconds:g} s (restart {tries} of {restarts} without progress)",
+            file=sys.stderr,
+        )
+        pause(seconds)
+
+
+def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineError | None:
+    """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    group = Group()
+    Progress("train", workers, "workers", phase="starting").update(0)
+    with reserved_ports(workers) as ports:
+        try:
+            for index in range(workers):
+                own = training / f"worker-{index}"
+                options = ["--training-dir", str(training), "--work-dir", str(own), "--threads", str(threads)]
+                group.start([*command, *options], cluster(ports, index), own)
+            return group.wait()
+        finally:
+            group.end()
+
+
+def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
+    """TF_CONFIG for worker `index`; one worker alone needs none."""
+    if len(ports) == 1:
+        return {}
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    return {"TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}})}
+
+
+@contextlib.contextmanager
+def reserved_ports(count: int) -> Iterator[list[int]]:
+    """Free loopback ports that no other program can take while the block runs.
+
+    Each stays bound by a socket that never listens.  The kernel hands such a port to nobody who asks for any port,
+    but lets a server that asks for it by number listen there, as both set SO_REUSEADDR.
+    """
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(count if count > 1 else 0):
+            holder = stack.enter_context(socket.socket())
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            ports.append(holder.getsockname()[1])
+        yield ports or [0]

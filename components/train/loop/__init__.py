@@ -1,0 +1,1 @@
+"""The training loop: batches, the step, the optimizers."""

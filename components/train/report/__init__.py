@@ -1,0 +1,1 @@
+"""What a training run tells: log, events, pictures, and the exported model."""

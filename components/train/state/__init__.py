@@ -1,0 +1,1 @@
+"""What a training run keeps: checkpoints, here or in an object store, and where it starts from."""

@@ -1,0 +1,86 @@
+"""Training that starts with a promoted model's weights.
+
+They become the checkpoint of step 0 in the training folder: workers load it as any other, wherever they run, and a
+run that was killed goes on from a later one.
+"""
+
+from pathlib import Path
+
+from components.train.state import checkpoint
+from hopline import artifacts
+from hopline.artifacts import Manifest
+from hopline.config.model import ModelConfig
+from hopline.config.section import require
+from hopline.config.train import TrainConfig
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import UserError
+from hopline.schema import VOCABULARY_FILE
+
+_SHAPE = ("width", "hops", "memory", "tie", "factor", "bias")  # the keys of [model] that two models must share
+
+
+def promoted_model(registry: str, model_id: str, examples: Manifest, model_config: ModelConfig, copy: Path) -> Path:
+    """The folder of the model to start with.
+
+    Args:
+        registry: where the model is or was champion.
+        model_id: of its manifest.
+        examples: manifest of what is trained on.
+        model_config: the shape of what is trained.
+        copy: where to copy the model to, if it is in an object store.
+
+    Raises:
+        UserError: the model is missing or damaged, or has another vocabulary or shape, which is named.
+    """
+    promoted = Registry(registry)
+    version = promoted.version(model_id)
+    manifest, _ = promoted.read(version, VOCABULARY_FILE)
+    require_same_model(f"champion {version}", manifest, examples, model_config)
+    folder = promoted.fetch(version, copy, "train")
+    if artifacts.verify(folder, manifest.kind).id != model_id:
+        raise UserError(
+            f"{promoted.location(version)} is not model {model_id}", remedy="restore it from a copy, or roll back"
+        )
+    return folder
+
+
+def require_same_model(name: str, other: Manifest, examples: Manifest, model_config: ModelConfig) -> None:
+    """Raises `UserError` unless the promoted model `other` has the vocabulary of `examples` and the shape to train."""
+    require(
+        other.files[VOCABULARY_FILE] == examples.files[VOCABULARY_FILE],
+        f'train.start is "champion", but the vocabulary of {name} ({other.facts["vocabulary_size"]:,} words) is '
+        f"not that of the examples ({examples.facts['vocabulary_size']:,} words)",
+        'set preprocess.vocabulary = "champion", or train.start = "random"',
+    )
+    mine, theirs = model_config.to_dict(), other.config["model"]
+    differing = [key for key in _SHAPE if mine[key] != theirs[key]]
+    require(
+        not differing,
+        f'train.start is "champion", but {name} has '
+        + ", ".join(f"{key} = {theirs[key]} where model.{key} is {mine[key]}" for key in differing),
+        f'set {" and ".join(f"model.{key}" for key in differing)} to the champion\'s, or train.start = "random"',
+    )
+
+
+def save_start(model: Path, config: TrainConfig, training: Path) -> Path:
+    """Gives the folder `training` its first checkpoint, which is returned.
+
+    It has the weights in the folder `model`, and a fresh optimizer.
+    """
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # they are the workers', who would inherit it if the environment said so
+
+    import keras
+
+    import hopline.model.network  # noqa: F401  registers MemoryNetwork, so that load_model finds it
+    from components.train.loop.optimizers import make_optimizer
+    from components.train.loop.trainer import arrays
+    from components.train.report.export import MODEL_FILE
+
+    network = keras.saving.load_model(model / MODEL_FILE, compile=False)
+    kept = range(make_optimizer(config).slots)
+    slots = [tf.zeros(variable.shape) for variable in network.trainable_variables for _ in kept]
+    current = {**arrays("model", network.variables), **arrays("slot", slots)}
+    state = checkpoint.TrainState(learning_rate=config.learning_rate)
+    return checkpoint.save(training / checkpoint.FOLDER, checkpoint.Checkpoint(state, current, best={}))

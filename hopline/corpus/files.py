@@ -1,0 +1,232 @@
+"""The corpus as files: which there are, what they hold, and to which split a document belongs.
+
+A file is named by its path below the corpus root (the folder given, or the part of a glob before its first
+wildcard), so that neither the fingerprint nor a split depends on where a machine keeps the text.  Files in an object
+store (`hopline.corpus.objects`) are known from its listing alone until `fetch` brings them here.
+"""
+
+import bz2
+import glob
+import gzip
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hopline.artifacts import canonical_json
+from hopline.config.corpus import EMBEDDED_CORPUS, CorpusConfig
+from hopline.config.section import require
+from hopline.corpus import objects
+from hopline.corpus.objects import Origin
+from hopline.runtime.errors import UserError
+from hopline.runtime.places import SCHEMES, is_remote
+from hopline.schema import SPLITS
+from hopline.store.folders import file_digest, whole
+
+_COMPRESSED = (".gz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of the corpus.
+
+    Attributes:
+        split: the split whose pattern named the file, or "" where documents are cut by hash.
+        name: the path below the corpus root, with forward slashes.
+        path: where the file is on this machine, or will be.
+        size: bytes on disk.
+        origin: the object that it is a copy of, or None.
+    """
+
+    split: str
+    name: str
+    path: Path
+    size: int
+    origin: Origin | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Whether `open_source` decompresses the file."""
+        return self.path.suffix in _COMPRESSED
+
+
+def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
+    """The corpus's files by split and name; the embedded corpus is written below `scratch`, copies go there.
+
+    Raises:
+        UserError: a pattern names no readable file, a file has two splits, or there is no text at all; or an object
+            store refuses.
+    """
+    patterns = {split: getattr(config, split) for split in SPLITS} if config.split_by_pattern else {"": config.train}
+    files = [file for split, pattern in patterns.items() if pattern for file in _named_by(split, pattern, scratch)]
+    splits: dict[Path, str] = {}
+    for file in files:
+        other = splits.setdefault(file.path.resolve(), file.split)
+        require(
+            other == file.split,
+            f"{file.path} is named by both corpus.{other} and corpus.{file.split}, but a file has one split",
+            "narrow one of the two patterns",
+        )
+    for split, pattern in patterns.items():
+        found = [file for file in files if file.split == split]
+        require(
+            not found or any(file.size for file in found),
+            f"the corpus is empty: no file of corpus.{split or 'train'} = {pattern} holds a single byte",
+            f"point corpus.{split or 'train'} at files with text",
+        )
+    return files
+
+
+def fingerprint(config: CorpusConfig, files: list[SourceFile]) -> str:
+    """SHA-256 over what the corpus holds and how it is read; where it lies does not matter.
+
+    The content of a file in an object store is what the store calls it, so the same text here has another fingerprint.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    reading = {key: value for key, value in config.to_dict().items() if key not in SPLITS}
+    digest = hashlib.sha256(canonical_json(reading).encode())
+    for file in files:
+        try:
+            content = file.origin.entry.content if file.origin else file_digest(file.path)
+        except OSError as error:
+            raise unreadable(file.path, error) from error
+        digest.update(canonical_json([file.split, file.name, file.size, content]).encode())
+    return digest.hexdigest()
+
+
+def fetch(files: list[SourceFile], step: str) -> None:
+    """Brings the files that lie in object stores to their paths; a call that was killed is continued by the next.
+
+    Raises:
+        HoplineError: as `hopline.corpus.objects.fetch`.
+    """
+    objects.fetch([(file.origin, file.path) for file in files if file.origin], step)
+
+
+def open_source(path: Path) -> io.BufferedReader:
+    """Opens the file for reading, decompressed where its name ends in .gz, .bz2 or .zst.
+
+    Raises:
+        UserError: it cannot be opened.  Reading damaged data raises OSError or EOFError.
+    """
+    try:
+        if path.suffix == ".gz":
+            return io.BufferedReader(gzip.open(path))
+        if path.suffix == ".bz2":
+            return io.BufferedReader(bz2.open(path))
+        if path.suffix == ".zst":
+            import pyarrow as pa  # noqa: PLC0415  # the zstandard package takes a truncated file for a whole one
+
+            return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd"))
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def split_by_hash(key: bytes, config: CorpusConfig) -> str:
+    """The split of the document that `key` stands for: its file's name, or its text.
+
+    The same key falls in the same split in every corpus.  Test comes first, so that another
+    `valid_fraction` leaves the test split as it is.
+    """
+    position = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
+    if position < config.test_fraction:
+        return "test"
+    return "valid" if position < config.test_fraction + config.valid_fraction else "train"
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The error for a file or folder that cannot be read."""
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{path} cannot be read: {reason}", remedy="check the file and its permissions")
+
+
+def _named_by(split: str, pattern: str, scratch: Path) -> list[SourceFile]:
+    key = f"corpus.{split or 'train'}"
+    if is_remote(pattern):
+        beginning, origins = objects.matches(key, pattern)
+        return [
+            SourceFile(
+                split,
+                origin.entry.name.removeprefix(beginning),
+                objects.local_path(scratch / "corpus", origin),
+                origin.entry.size,
+                origin,
+            )
+            for origin in origins
+        ]
+    if pattern == EMBEDDED_CORPUS:
+        root = _embedded(scratch / "python-docs")
+        found = list(_below(root))
+    else:
+        require(
+            ":" not in pattern.split("/", maxsplit=1)[0],
+            f'{key} is "{pattern}", which is neither a path nor the URI of an object store',
+            f'give a path, a URI that begins with {" or ".join(SCHEMES)}, or "{EMBEDDED_CORPUS}"',
+        )
+        root, found = _matches(key, Path(pattern))
+    files = []
+    for path in sorted(found):
+        name = path.relative_to(root).as_posix()
+        require(
+            name == name.encode("utf-8", "replace").decode(), f"{name!r} below {root} is not UTF-8", "rename the file"
+        )
+        try:
+            files.append(SourceFile(split, name, path, path.stat().st_size))
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return files
+
+
+def _matches(key: str, pattern: Path) -> tuple[Path, list[Path]]:
+    """The corpus root and the files that `pattern` names; a path that exists is never taken for a glob."""
+    if pattern.is_file():
+        return pattern.parent, [pattern]
+    if pattern.is_dir():
+        found = list(_below(pattern))
+        require(bool(found), f"{key} names {pattern}, a folder without files", f"put text there, or change {key}")
+        return pattern, found
+    require(
+        glob.has_magic(os.fspath(pattern)),
+        f"{key} names {pattern}, which does not exist or is neither file nor folder",
+        f"correct {key}; relative paths start at the configuration's folder",
+    )
+    parts = pattern.parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    named = glob.iglob(os.fspath(pattern), recursive=True)  # noqa: PTH207  # Path.glob takes hidden files too
+    found = sorted({path for path in map(Path, named) if path.is_file()})
+    require(bool(found), f"{key} is {pattern}, which matches no file", f"correct the pattern in {key}")
+    return Path(*parts[:fixed]), found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`, through links too; names that begin with a dot are left out, as in a glob."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(Path(error.filename), error)
+
+    entered = set()
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        entered.add(os.path.realpath(place))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(place, name)) not in entered  # links may form a ring
+        )
+        yield from (path for name in names if not name.startswith(".") and (path := Path(place, name)).is_file())
+
+
+def _embedded(folder: Path) -> Path:
+    """Writes the Python documentation topics that every CPython carries, one file each."""
+    if not folder.exists():
+        from pydoc_data.topics import topics  # noqa: PLC0415  # a megabyte of text, seldom needed
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with whole(folder) as temporary:
+            for topic, text in topics.items():
+                (temporary / f"{topic}.txt").write_text(text, encoding="utf-8")
+    return folder

@@ -1,0 +1,128 @@
+"""Examples as the model reads them: token streams, and the windows that are cut from them.
+
+A split is one stream: its documents back to back, each behind one `PAD`.  A window of T targets and the M
+tokens before them is cut anywhere in the stream; padding in it ends the memory (`hopline.model.layers`) and is never
+a target.  So documents need no padding to the window's length, and context never crosses from one to the next.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from hopline import schema
+from hopline.artifacts import Manifest
+from hopline.runtime.errors import UserError
+
+Ids = npt.NDArray[np.int32]
+
+_FEATURES = {
+    "document": tf.io.FixedLenFeature([], tf.string),
+    "offset": tf.io.FixedLenFeature([], tf.int64),
+    "look_behind": tf.io.FixedLenFeature([], tf.int64),
+    "tokens": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+}
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """A split in memory.
+
+    Attributes:
+        ids: shape (N,), the split's documents, each behind one `PAD`.
+        name: what to call it in messages.
+    """
+
+    ids: Ids
+    name: str
+
+    @property
+    def targets(self) -> int:
+        """Number of tokens that are predicted: all but the padding."""
+        return int(np.count_nonzero(self.ids != schema.PAD))
+
+    def windows(self, starts: npt.ArrayLike, memory: int, targets: int) -> Ids:
+        """Cuts one window for each start.
+
+        Args:
+            starts: shape (B,), index in `ids` of each window's first target; a window may reach over either end.
+            memory: M.
+            targets: T.
+
+        Returns:
+            Shape (B, M + T): the M tokens before the first target, then the T targets; `PAD` beyond the ends.
+        """
+        index = np.asarray(starts)[:, None] + np.arange(-memory, targets)
+        inside = (index >= 0) & (index < len(self.ids))
+        return np.where(inside, self.ids[np.where(inside, index, 0)], schema.PAD).astype(np.int32)
+
+
+def load_stream(examples: Path, manifest: Manifest, split: str, least: int) -> TokenStream:
+    """Reads a split's shards.
+
+    Args:
+        examples: the folder of the examples.
+        manifest: its manifest.
+        split: one of `schema.SPLITS`.
+        least: the fewest tokens that will do, such as one sequence.
+
+    Raises:
+        UserError: the split is absent or too short, or a shard is damaged (it is named).
+    """
+    shards = sorted(name for name in manifest.files if name.startswith(f"{schema.SHARDS_FOLDER}/{split}-"))
+    ids = _join(passage for name in shards for passage in read_shard(examples / name))
+    stream = TokenStream(ids, name=split)
+    if stream.targets < least:
+        raise UserError(
+            f'the split "{split}" has {stream.targets:,} tokens, but one sequence needs {least:,}',
+            remedy="give it more text, or use shorter sequences (train.targets)",
+        )
+    recorded = manifest.counts[split]["targets"]
+    if stream.targets != recorded:
+        raise UserError(
+            f'the split "{split}" has {stream.targets:,} tokens, but its manifest records {recorded:,}',
+            remedy=f"remove {examples} and run again to make it anew",
+        )
+    return stream
+
+
+def read_shard(path: Path) -> list[schema.Passage]:
+    """The passages of one shard, in order.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+        parsed = [tf.io.parse_single_example(record, _FEATURES) for record in records]
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"{path} is damaged: {error.message}", remedy=f"remove {path.parent.parent} and run again to make it anew"
+        ) from error
+    return [
+        schema.Passage(
+            document=example["document"].numpy().decode(),
+            offset=int(example["offset"]),
+            look_behind=int(example["look_behind"]),
+            tokens=example["tokens"].numpy().astype(np.int32),
+        )
+        for example in parsed
+    ]
+
+
+def _join(passages: Iterable[schema.Passage]) -> Ids:
+    """Passages back to back with a `PAD` before each document.
+
+    The look-behind of a shard that begins inside a document repeats what the shard before it held.
+    """
+    parts = []
+    document = None
+    for passage in passages:
+        if passage.document != document:
+            parts.append(np.array([schema.PAD], np.int32))
+            document = passage.document
+        parts.append(np.asarray(passage.tokens[passage.look_behind :], np.int32))
+    return np.concatenate(parts) if parts else np.zeros(0, np.int32)

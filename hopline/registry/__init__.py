@@ -1,0 +1,1 @@
+"""Promoted models: versions, the champion, their history."""

@@ -1,0 +1,1 @@
+"""What every program of ours needs while it runs: errors, exit codes, child processes, progress."""

@@ -1,0 +1,1 @@
+"""The whole configuration, and the sections that only Kubeflow needs."""

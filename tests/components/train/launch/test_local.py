@@ -1,0 +1,216 @@
+"""The launcher's policy, with workers that are small scripts."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from components.train.launch.group import GRACE_SECONDS
+from components.train.launch.local import run_workers
+from components.train.state import checkpoint
+from components.train.state.checkpoint import Checkpoint, TrainState
+from hopline.runtime.errors import DivergedError, InternalError, PreemptedError, SaveError, UserError
+from hopline.runtime.process import child_environment
+
+# A worker's body sees its index, its folder and the group's; `fail` leaves word as a real one does.
+FRAME = """
+import json, os, signal, sys, time
+from pathlib import Path
+from hopline.runtime import errors
+from hopline.runtime.process import FAILURE_FILE, write_failure
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+own, group = Path(options["--work-dir"]), Path(options["--training-dir"])
+index = int(own.name.removeprefix("worker-"))
+def fail(name, message):
+    error = getattr(errors, name)(message)
+    write_failure(own / FAILURE_FILE, "train", error)
+    os._exit(error.code)
+def until(what):
+    while not what(): time.sleep(0.01)
+"""
+
+
+class World:
+    """A training folder, and what the launcher did in it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.pauses: list[float] = []
+
+    def run(self, body: str, *, workers=2, restarts=3, between=lambda: None):
+        def pause(seconds):
+            self.pauses.append(seconds)
+            between()
+
+        program = [sys.executable, "-c", FRAME + body]
+        run_workers([], workers, self.folder, restarts, program=program, pause=pause)
+
+    def save(self, step):
+        arrays = {"model.000": np.zeros(3)}
+        checkpoint.save(self.folder / checkpoint.FOLDER, Checkpoint(TrainState(0.5, step=step), arrays, arrays))
+
+    def failure(self, body: str, error, **settings):
+        with pytest.raises(error) as caught:
+            self.run(body, **settings)
+        return caught.value
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_workers_that_are_done_are_not_started_again(world):
+    world.run("(group / f'{index}-{os.getpid()}').touch()")
+    assert sorted(path.name[0] for path in world.folder.glob("?-*")) == ["0", "1"]
+    assert not world.pauses
+
+
+def test_a_group_that_falls_is_started_again_and_may_end_well(world):
+    world.run("(own / 'again').exists() or ((own / 'again').touch(), os.kill(os.getpid(), signal.SIGKILL))", workers=1)
+    assert world.pauses == [1.0]
+
+
+def test_the_pauses_grow_and_without_progress_the_run_is_given_up(world):
+    failure = world.failure("fail('InternalError', 'broken')", InternalError, restarts=7, workers=1)
+    assert world.pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert "broken" in failure.message
+    assert "7 restarts" in failure.message
+
+
+def test_a_run_that_advances_is_not_given_up(world):
+    steps = iter(range(1, 6))  # a newer checkpoint before each of the first five failures after the first
+
+    def advance():
+        if (step := next(steps, None)) is not None:
+            world.save(step)
+
+    world.failure("fail('InternalError', 'broken')", InternalError, restarts=1, workers=1, between=advance)
+    assert world.pauses == [1.0] * 6
+
+
+@pytest.mark.parametrize("error", [UserError, DivergedError, PreemptedError, SaveError])
+def test_what_another_try_cannot_mend_is_not_tried_again(world, error):
+    failure = world.failure(f"fail('{error.__name__}', 'the reason')", error)
+    assert failure.message == "the reason"
+    assert not world.pauses
+
+
+def test_no_restarts_may_be_asked_for(world):
+    world.failure("os._exit(1)", InternalError, restarts=0)
+    assert not world.pauses
+
+
+SURVIVOR = "until((group / 'gone').exists); time.sleep({after}); fail('LostPeersError', 'lost')"
+
+
+@pytest.mark.parametrize("after", [0, 0.3])
+def test_the_worker_that_was_killed_is_to_blame_and_not_the_survivors(world, after):
+    killed = "((group / 'gone').touch(), time.sleep(0.15), os.kill(os.getpid(), signal.SIGKILL))"
+    body = f"if index == 2: {killed}\nelse: {SURVIVOR.format(after=after)}"
+    failure = world.failure(body, InternalError, workers=3, restarts=0)
+    assert failure.message.startswith("worker 2 was ended by signal SIGKILL")
+
+
+def test_a_worker_with_a_reason_of_its_own_is_to_blame_even_if_it_ends_last(world):
+    body = f"if index == 1: (group / 'gone').touch(); time.sleep(1); fail('UserError', 'wrong')\n{SURVIVOR}"
+    assert world.failure(body.format(after=0), UserError).message == "wrong"
+
+
+def test_a_stopped_worker_is_to_blame_and_is_killed_without_waiting(world):
+    body = "if index == 1: (group / 'gone').touch(); os.kill(os.getpid(), signal.SIGSTOP)\n" + SURVIVOR.format(
+        after=0.2
+    )
+    others = set(psutil.Process().children())  # servers of other tests
+    began = time.monotonic()
+    failure = world.failure(body, InternalError, restarts=0)
+    assert failure.message.startswith("worker 1 is stopped")
+    assert time.monotonic() - began < GRACE_SECONDS / 2
+    assert set(psutil.Process().children()) == others
+
+
+def test_if_all_lost_their_peers_one_of_them_tells(world):
+    failure = world.failure("fail('LostPeersError', f'{index} lost its peers')", InternalError, restarts=0)
+    assert "lost its peers" in failure.message
+
+
+def test_what_killed_saves_left_is_gone_before_the_workers_start(world):
+    world.save(3)
+    (world.folder / checkpoint.FOLDER / ".step-000000004.abc.partial").mkdir()
+    world.run("assert not list(group.glob('*/.step*')); assert list(group.glob('*/step*'))")
+
+
+LAUNCHER = """
+import sys
+from pathlib import Path
+from components.train.launch.local import run_workers
+from hopline.runtime import program
+def main(options):
+    program.terminate_as_interrupt()
+    run_workers([], 2, options.work_dir, 3, program=[sys.executable, "-c", options.body])
+parser = program.parser("train", "")
+parser.add_argument("--body")
+sys.exit(program.run("train", parser, main))
+"""
+
+
+@pytest.fixture
+def launched(tmp_path):
+    """Starts a launcher of scripts as a process of its own."""
+    processes = []
+
+    def start(body):
+        command = [sys.executable, "-c", LAUNCHER, "--work-dir", str(tmp_path), "--body", FRAME + body]
+        processes.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment()))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_told_to_stop_in_the_pause_before_a_restart_it_leaves_at_once(launched, number, code):
+    process = launched("os._exit(1)")
+    while "without progress" not in process.stderr.readline():
+        assert process.poll() is None
+    told = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code
+    assert time.monotonic() - told < GRACE_SECONDS / 2
+
+
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN); (own / 'ready').touch(); time.sleep(600)"
+
+
+def wait_for_workers(tmp_path, process):
+    while len(list(tmp_path.glob("worker-*/ready"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    return psutil.Process(process.pid).children()
+
+
+def test_workers_that_do_not_hear_are_killed_after_the_grace_time(launched, tmp_path):
+    process = launched(DEAF)
+    workers = wait_for_workers(tmp_path, process)
+    process.terminate()
+    assert process.wait(timeout=GRACE_SECONDS + 10) == 143
+    assert not [worker for worker in workers if worker.is_running()]
+
+
+def test_a_second_interrupt_ends_the_waiting_for_workers_that_do_not_hear(launched, tmp_path):
+    process = launched(DEAF)
+    workers = wait_for_workers(tmp_path, process)
+    told = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert time.monotonic() - told < GRACE_SECONDS / 2
+    assert not [worker for worker in workers if worker.is_running()]

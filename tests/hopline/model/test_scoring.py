@@ -1,0 +1,62 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from hopline.model.network import MemoryNetwork
+from hopline.model.scoring import perplexity, score_stream, scoring_windows
+from hopline.model.streams import TokenStream
+from hopline.schema import PAD
+from tests.reference.memn2n import next_word_logits
+
+V, M = 11, 4
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(2)
+    model = MemoryNetwork(vocabulary_size=V, width=6, hops=2, memory=M, init_stddev=0.7)
+    model.build((None, M))
+    return model
+
+
+@pytest.fixture(scope="module")
+def stream():
+    random = np.random.Generator(np.random.Philox(3))
+    documents = [random.integers(1, V, size=size) for size in (1, 7, 30, 2)]
+    return TokenStream(np.concatenate([[PAD, *document] for document in documents]).astype("int32"), "valid")
+
+
+def one_by_one(model, stream):
+    """Every token alone, with the memory its document allows, by the reference."""
+    weights = {
+        "A": model.key_table_VF, "C": model.value_table_VF, "W": model.logit_table_VF,
+        "T_A": model.hop.key_time_ME, "T_C": model.hop.value_time_ME, "H": model.hop.state_map_EE,
+    }  # fmt: skip
+    parameters = {name: keras.ops.convert_to_numpy(weight) for name, weight in weights.items()}
+    padded = [PAD] * M + stream.ids.tolist()
+    for index, token in enumerate(stream.ids):
+        if token != PAD:
+            logits = next_word_logits(padded[index : index + M], hops=2, **parameters)
+            yield np.log(np.exp(logits).sum()) - logits[token]
+
+
+@pytest.mark.parametrize("targets", [1, 5, 64])
+def test_every_token_is_scored_once_as_if_it_stood_alone(model, stream, targets):
+    nll = score_stream(model, stream, targets)
+    assert nll.shape == (stream.targets,)
+    np.testing.assert_allclose(nll, list(one_by_one(model, stream)), atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [1, 3, 50])
+def test_scoring_windows_cover_the_stream_once(stream, targets):
+    targets_seen = np.concatenate([w[:, M:].ravel() for w in scoring_windows(stream, M, targets, sequences=2)])
+    np.testing.assert_array_equal(targets_seen[: len(stream.ids)], stream.ids)
+    assert not targets_seen[len(stream.ids) :].any()
+
+
+def test_perplexity_of_certainty_and_of_the_uniform_distribution():
+    assert perplexity(0.0) == 1.0
+    assert perplexity(math.log(V)) == pytest.approx(V)
+    assert perplexity(1e6) == math.inf

@@ -1,0 +1,132 @@
+"""The registry in an object store: many processes at once, and processes killed at every point."""
+
+import multiprocessing
+import os
+
+import pytest
+
+from hopline.registry.registry import Registry
+from hopline.runtime.errors import StaleBlessingError
+from hopline.store.objects import Store
+from tests.registries import model_id, promote, versions
+
+fork = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(params=["gs", "s3"])
+def remote_registry(request, bucket):
+    """An empty registry in each kind of object store."""
+    return Registry(f"{bucket(request.param)}/registry")
+
+
+def _promote_generations(path, folders, start, results):
+    """At every generation promotes another model against the champion that stands when all are ready."""
+    registry = Registry(path)
+    for generation, folder in enumerate(folders, 1):
+        champion = registry.champion()
+        start.wait(timeout=120)
+        try:
+            promoted = registry.promote(
+                folder,
+                evaluation=folder.name,
+                perplexity=1.0,
+                split="valid",
+                compared_with=champion.model_id if champion else "",
+            )
+            results.put((generation, folder.name, promoted.version))
+        except StaleBlessingError:
+            results.put((generation, None, None))
+        start.wait(timeout=120)
+
+
+@pytest.mark.multiprocess
+@pytest.mark.slow
+@pytest.mark.parametrize(("remote_registry", "count"), [("gs", 32), ("s3", 8)], indirect=["remote_registry"])
+def test_of_many_processes_that_promote_at_once_one_wins_each_generation(remote_registry, model, count):
+    generations = 3
+    start, results = fork.Barrier(count), fork.Queue()
+    processes = [
+        fork.Process(
+            target=_promote_generations,
+            args=(
+                remote_registry.path,
+                [model(f"{number}-{generation}") for generation in range(1, generations + 1)],
+                start,
+                results,
+            ),
+        )
+        for number in range(count)
+    ]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=120) for _ in range(count * generations)]
+    for process in processes:
+        process.join()
+    winners = {generation: (name, version) for generation, name, version in found if name}
+    assert sorted(generation for generation, name, _ in found if name) == [1, 2, 3]
+    history = remote_registry.history()
+    assert [(entry.evaluation, entry.version) for entry in history] == [winners[number] for number in (1, 2, 3)]
+    assert [entry.history for entry in history] == [1, 2, 3]
+    assert versions(remote_registry) == {str(entry.version) for entry in history}
+    assert remote_registry.verify() == history[-1]
+
+
+def _promote_remotely_and_die(path, folder, name, call, after):
+    """Promotes in a process that leaves without clean-up before, or `after`, a call of the Store method `name`."""
+    real, calls = getattr(Store, name), []
+
+    def deadly(*args, **kwargs):
+        calls.append(args)
+        number = len(calls)
+        if number == call and not after:
+            os._exit(9)
+        result = real(*args, **kwargs)
+        if number == call:
+            os._exit(9)
+        return result
+
+    setattr(Store, name, deadly)
+    promote(Registry(path), folder)
+
+
+REMOTE_KILLS = [
+    ("write", 1, False),  # before anything
+    ("write", 1, True),  # after the claim
+    ("upload_file", 1, True),  # half-way through the version
+    ("write", 2, True),  # after the version, whose manifest is last
+    ("write", 3, False),  # before the pointer
+]
+
+
+@pytest.mark.multiprocess
+@pytest.mark.parametrize("kill", REMOTE_KILLS)
+@pytest.mark.parametrize("retried", [True, False], ids=["retried", "another"])
+def test_killed_before_the_pointer_moves_in_an_object_store_the_old_champion_stands(
+    remote_registry, model, kill, retried
+):
+    first = promote(remote_registry, model("a"))
+    process = fork.Process(target=_promote_remotely_and_die, args=(remote_registry.path, model("killed"), *kill))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert remote_registry.verify() == first
+    assert remote_registry.history() == [first]
+
+    winner = promote(remote_registry, model("killed" if retried else "next"))
+    assert remote_registry.verify() == winner
+    assert remote_registry.history() == [first, winner]
+    assert winner.version == (2 if retried or kill == REMOTE_KILLS[0] else 3)  # no other takes a number that is claimed
+    assert remote_registry.rollback().version == 1
+
+
+@pytest.mark.multiprocess
+def test_killed_after_the_pointer_moved_in_an_object_store_the_promotion_stands(remote_registry, model):
+    process = fork.Process(target=_promote_remotely_and_die, args=(remote_registry.path, model("a"), "write", 3, True))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    champion = remote_registry.champion()
+    assert champion.model_id == model_id(model("a"))
+    assert remote_registry.history() == [champion]
+    second = promote(remote_registry, model("b"))
+    assert remote_registry.history() == [champion, second]
