@@ -24,12 +24,13 @@ MANIFEST = "manifest.json"  # seals every directory that one step leaves for ano
 EXAMPLES = "examples"  # the manifest's kind
 MODEL = "model"  # the kind of a model's manifest
 SAVED_MODEL_FOLDER = "saved_model"  # in a model's folder
-WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
 VOCABULARY_FILE = "vocabulary.txt"
 TRANSFORM_FOLDER = "transform"
 SHARDS_FOLDER = "shards"
 TEXT_FOLDER = "text"
 STATISTICS_FILE = "statistics.json"
+
+WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pipelines.output import open_output
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
 # What every Python process of the run imports first: it waits for the server no longer than a test may.
-IMPATIENT = "import hopline.store.objects\n\nhopline.objects.PATIENCE_SECONDS = 1.0\n"
+IMPATIENT = "import hopline.store.objects\n\nhopline.store.objects.PATIENCE_SECONDS = 1.0\n"
 
 
 @pytest.fixture

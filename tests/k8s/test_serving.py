@@ -10,7 +10,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from components.follow.__main__ import arguments
 from components.images import CONTROL
-from tests.components.train.cluster.rules import check_restricted
+from tests.components.train.launch.cluster.rules import check_restricted
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "k8s" / "overlays" / "serving"

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.components.train.cluster.cluster import Cluster
-from tests.components.train.cluster.server import Server
 
 from hopline.config.job import JobConfig
 from pipelines.cli import main
@@ -17,6 +15,8 @@ from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
 from pipelines.doctor import cluster as doctor
 from pipelines.doctor.check import State, diagnose
+from tests.components.train.launch.cluster.cluster import Cluster
+from tests.components.train.launch.cluster.server import Server
 
 RUNNER = "system:serviceaccount:kubeflow:pipeline-runner"
 PLACE = doctor.Place(

@@ -19,7 +19,7 @@ from hopline.runtime.errors import UserError
 
 Manifest = dict[str, Any]
 
-TEMPLATE = Path(__file__).parents[3] / "k8s" / "base" / "training-job.yaml"
+TEMPLATE = Path(__file__).parents[4] / "k8s" / "base" / "training-job.yaml"
 JOB_LABEL = "batch.kubernetes.io/job-name"  # Kubernetes puts it on a Job's pods
 _DATA = "data"  # the template's volume for a claim
 _SCRATCH = "/tmp"  # noqa: S108  of the pod alone

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from hopline.runtime.errors import HoplineError
-from tests.components.train.cluster.rules import check, check_restricted
+from tests.components.train.launch.cluster.rules import check, check_restricted
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -10,8 +10,8 @@ from components.train.launch.cluster.launcher import run_workers
 from components.train.state import checkpoint
 from components.train.state.checkpoint import Checkpoint, TrainState
 from hopline.config.job import JobConfig
-from tests.components.train.cluster.cluster import Cluster
-from tests.components.train.cluster.server import Server
+from tests.components.train.launch.cluster.cluster import Cluster
+from tests.components.train.launch.cluster.server import Server
 
 ARGUMENTS = ["--examples", "/data/examples", "--model-config", "{}", "--train-config", "{}"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.components.train.cluster.rules import check, check_schema, require
+from tests.components.train.launch.cluster.rules import check, check_schema, require
 
 PATH = re.compile(
     r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9]+)/v1)/namespaces/hopline/(?P<resource>[a-z]+)"

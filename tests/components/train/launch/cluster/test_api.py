@@ -6,7 +6,7 @@ import pytest
 
 from components.train.launch.cluster.api import PATIENCE_SECONDS, UnreachableError, connect
 from hopline.runtime.errors import UserError
-from tests.components.train.cluster.rules import RefusedError, check
+from tests.components.train.launch.cluster.rules import RefusedError, check
 
 
 def once_each(world, fault):

@@ -10,7 +10,7 @@ from hopline.runtime.errors import (
     SaveError,
     UserError,
 )
-from tests.components.train.cluster.cluster import Life
+from tests.components.train.launch.cluster.cluster import Life
 
 LOST = LostPeersError("worker lost its peers")
 

@@ -13,10 +13,10 @@ from components.train.worker import CLUSTER_VARIABLE
 from components.train.worker import arguments as worker_arguments
 from hopline.config.job import JobConfig
 from hopline.runtime.errors import UserError
-from tests.components.train.cluster.cluster import Life
-from tests.components.train.cluster.conftest import ARGUMENTS
-from tests.components.train.cluster.rules import check, check_restricted
-from tests.components.train.cluster.server import KINDS
+from tests.components.train.launch.cluster.cluster import Life
+from tests.components.train.launch.cluster.conftest import ARGUMENTS
+from tests.components.train.launch.cluster.rules import check, check_restricted
+from tests.components.train.launch.cluster.server import KINDS
 
 K8S = TEMPLATE.parents[1]
 TRAINING = Path("/data/cache/train/0123/scratch/training")

@@ -17,8 +17,8 @@ from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.runtime.process import FAILURE_FILE, child_environment
-from tests.components.train.cluster.cluster import Life
 from tests.components.train.conftest import MODEL, TRAIN
+from tests.components.train.launch.cluster.cluster import Life
 
 pytestmark = pytest.mark.slow
 

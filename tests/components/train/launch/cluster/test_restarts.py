@@ -3,8 +3,8 @@
 import pytest
 
 from hopline.runtime.errors import InternalError, PreemptedError, UserError
-from tests.components.train.cluster.cluster import Life
-from tests.components.train.cluster.conftest import Killed
+from tests.components.train.launch.cluster.cluster import Life
+from tests.components.train.launch.cluster.conftest import Killed
 
 REQUESTS = 24  # of a run whose workers run for three ticks
 

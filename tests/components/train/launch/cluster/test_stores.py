@@ -18,8 +18,8 @@ from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.runtime.process import FAILURE_FILE, read_failure
 from hopline.store import trees
-from tests.components.train.cluster.test_programs import STEPS, launch, run_pods, start_pods, training_pods
 from tests.components.train.conftest import MODEL, TRAIN
+from tests.components.train.launch.cluster.test_programs import STEPS, launch, run_pods, start_pods, training_pods
 from tests.servers import AmazonServer, GoogleServer, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]

@@ -9,8 +9,8 @@ from components.train.launch.cluster.manifests import build
 from components.train.launch.cluster.task import TaskConfig
 from hopline.config.job import JobConfig
 from hopline.runtime.errors import UserError
-from tests.components.train.cluster.conftest import ARGUMENTS
-from tests.components.train.cluster.rules import check, check_restricted
+from tests.components.train.launch.cluster.conftest import ARGUMENTS
+from tests.components.train.launch.cluster.rules import check, check_restricted
 from tests.components.train.test_component import FROM_DRIVER, task_config_of
 
 NOTHING = {"limits": {}, "requests": {}}
