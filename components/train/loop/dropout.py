@@ -15,15 +15,18 @@ def slot_dropout(rate: float, keys_BP2: tf.Tensor) -> Drop:
         keys_BP2: int32, a key for each slot of the batch and each of `PLACES` (`Batches.mask_keys`).
     """
 
-    def drop(place: str, values: tf.Tensor) -> tf.Tensor:
+    def drop(place: str, units: tf.Tensor, *, tokens_BL: tf.Tensor | None = None, hop: int = 0) -> tf.Tensor:
+        if place not in PLACES:
+            return units
+
         def uniform(key: tf.Tensor) -> tf.Tensor:
             # Philox by name: what the default is depends on the device.  Compiled, it gives other numbers than plain
             # (docs/decisions.md), so masks are only ever made in compiled code.
-            return tf.random.stateless_uniform(values.shape[1:], seed=key, alg="philox")
+            return tf.random.stateless_uniform(units.shape[1:], seed=key, alg="philox")
 
         keys_B2 = keys_BP2[:, PLACES.index(place)]
-        spec = tf.TensorSpec(values.shape[1:], tf.float32)
+        spec = tf.TensorSpec(units.shape[1:], tf.float32)
         kept = tf.map_fn(uniform, keys_B2, fn_output_signature=spec) >= rate
-        return tf.where(kept, values / tf.cast(1 - rate, values.dtype), tf.zeros([], values.dtype))
+        return tf.where(kept, units / tf.cast(1 - rate, units.dtype), tf.zeros([], units.dtype))
 
     return drop
