@@ -19,7 +19,7 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from kfp import local
 
-from components.images import BY_STEP
+from components.steps import IMAGES
 from hopline.config.corpus import EMBEDDED_CORPUS, CorpusConfig
 from hopline.runtime.errors import ExitCode, UserError
 from hopline.runtime.progress import STATUS_VARIABLE
@@ -40,7 +40,7 @@ def prepare(output: Path, folders: Sequence[Path]) -> None:
     """
     users = set()
     with engine() as client:
-        for image in sorted(set(BY_STEP.values())):
+        for image in sorted(set(IMAGES.values())):
             try:
                 users.add(client.images.get(image).attrs["Config"]["User"])
             except ImageNotFound as error:

@@ -13,11 +13,11 @@ from typing import Any
 from kfp import dsl
 
 from components.evaluate.component import evaluate as evaluate_step
-from components.images import image_of
 from components.notify.component import notify as notify_step
 from components.preprocess.component import preprocess as preprocess_step
 from components.promote.component import promote as promote_step
 from components.resolve.component import resolve as resolve_step
+from components.steps import image_of
 from components.train.component import train as train_step
 from pipelines import settings
 from pipelines.config.cluster import ClusterConfig

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from components.images import BY_STEP, image_of
+from components.steps import IMAGES, image_of
 from hopline.artifacts import git_revision
 from hopline.config.corpus import EMBEDDED_CORPUS
 from hopline.runtime.errors import UserError
@@ -90,7 +90,7 @@ def prepare(config: Config, run_name: str = "") -> Submission:
         experiment=cluster.experiment,
         run_name=name,
         service_account=cluster.service_account,
-        images=tuple(sorted({image_of(step, cluster.image_prefix, cluster.tag) for step in BY_STEP})),
+        images=tuple(sorted({image_of(step, cluster.image_prefix, cluster.tag) for step in IMAGES})),
     )
 
 
