@@ -79,7 +79,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         examples=examples.id,
         model=model.id,
         champion=options.champion,
-        code=artifacts.code_digest("hopline", "components.evaluate"),
+        code=artifacts.code_digest(
+            "components.evaluate.__main__", "components.evaluate.score", libraries=artifacts.TENSORFLOW
+        ),
     )
 
     def build(scratch: Path, result: Path) -> None:

@@ -5,8 +5,7 @@ Sukhbaatar, Szlam, Weston, Fergus, "End-To-End Memory Networks", 2015: section 2
 open its authors' Torch program.  Shape suffixes are those of `hopline.model.layers`, and F is the factor width.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 from keras import ops
@@ -15,10 +14,26 @@ from hopline.model.layers import MemoryHops, visible_slots
 
 TIES = ("none", "input", "output", "all")
 
-Drop = Callable[[str, keras.KerasTensor], keras.KerasTensor]  # where, and the units, to the units that are kept
+
+class Drop(Protocol):
+    """Drops units in training (`components.train.loop.dropout`)."""
+
+    def __call__(
+        self, place: str, units: keras.KerasTensor, *, tokens_BL: keras.KerasTensor | None = None, hop: int = 0
+    ) -> keras.KerasTensor:
+        """The units that are kept, and 0 for the others.
+
+        Args:
+            place: "words" (embedded words), "keys", "values", "read" (what a hop reads) or "state" (the last one).
+            units: of shape B x positions x units.
+            tokens_BL: the words, where they are what is dropped.
+            hop: which one reads, from 0.
+        """
 
 
-def keep_all(place: str, units: keras.KerasTensor) -> keras.KerasTensor:
+def keep_all(
+    place: str, units: keras.KerasTensor, *, tokens_BL: keras.KerasTensor | None = None, hop: int = 0
+) -> keras.KerasTensor:
     """No dropout."""
     return units
 
@@ -112,8 +127,12 @@ class MemoryNetwork(keras.Model):
 
     def _memory(self, tokens_BL: keras.KerasTensor, drop: Drop) -> tuple[keras.KerasTensor, ...]:
         """keys_BLE, values_BLE and visible_BTM of the tokens."""
-        keys_BLE = drop("keys", self._embed(self.key_table_VF, tokens_BL))
-        values_BLE = keys_BLE if self.tie == "all" else drop("values", self._embed(self.value_table_VF, tokens_BL))
+
+        def embedded(table_VF: keras.Variable) -> keras.KerasTensor:
+            return drop("words", self._embed(table_VF, tokens_BL), tokens_BL=tokens_BL)
+
+        keys_BLE = drop("keys", embedded(self.key_table_VF))
+        values_BLE = keys_BLE if self.tie == "all" else drop("values", embedded(self.value_table_VF))
         return keys_BLE, values_BLE, visible_slots(tokens_BL, self.memory)
 
     def get_config(self) -> dict[str, Any]:

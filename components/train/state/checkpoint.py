@@ -1,8 +1,8 @@
 """Checkpoints: everything that decides how training goes on, whole and verified.
 
-A checkpoint is a sealed directory, `step-<n>/`, with the weights, the optimizer's variables, the best weights so far
-and the numbers of `TrainState`.  The data position needs no entry: batches are a function of the step
-(`components.train.loop.batches`).
+A checkpoint is a sealed directory, `step-<n>/`, with the weights, the optimizer's variables (the average of the weights
+is one of them), the best weights so far and the numbers of `TrainState`.  The data position needs no entry: batches are
+a function of the step (`components.train.loop.batches`).
 """
 
 import dataclasses
@@ -38,9 +38,10 @@ class TrainState:
 
     Attributes:
         step: updates done.
-        learning_rate: as annealed so far.
+        learning_rate: as annealed so far (`components.train.loop.schedule`).
         valid_loss: mean negative log-likelihood per token at the last validation, in nats; None before the first.
-        best_valid_loss: the least of them.
+        best_valid_loss: the least of them, the averaged weights' among them.
+        best_is_average: whether the best weights are averaged ones.
         finished: why training is over; "" while it is not.
     """
 
@@ -48,6 +49,7 @@ class TrainState:
     step: int = 0
     valid_loss: float | None = None
     best_valid_loss: float | None = None
+    best_is_average: bool = False
     finished: str = ""
 
 
@@ -66,7 +68,7 @@ def save(folder: Path, checkpoint: Checkpoint, beside: Sequence[Path] = ()) -> P
     Args:
         folder: of the checkpoints.
         checkpoint: to write.
-        beside: files of which it gets copies.
+        beside: files of which it gets copies, of those that are there.
 
     Returns:
         The directory.
@@ -80,7 +82,8 @@ def save(folder: Path, checkpoint: Checkpoint, beside: Sequence[Path] = ()) -> P
         _write(directory / _BEST, checkpoint.best)
         folders.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
         for path in beside:
-            shutil.copy2(path, directory)
+            if path.exists():  # the curve is drawn while training goes on
+                shutil.copy2(path, directory)
         artifacts.seal(directory, KIND, parents={}, config={})
     _prune(folder)
     return target
