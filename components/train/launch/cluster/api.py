@@ -61,14 +61,28 @@ class Api:
         """The object; None if there is none."""
         return self._object("GET", self._path(kind, name), absent=_NOT_FOUND, patience=patience)
 
-    def patch(self, kind: str, name: str, change: Manifest) -> Manifest | None:
-        """Merges `change` into the object (RFC 7396) and returns it as it is now; None if there is none."""
-        return self._object("PATCH", self._path(kind, name), body=change, absent=_NOT_FOUND)
+    def patch(self, kind: str, name: str, change: Manifest, patience: float = PATIENCE_SECONDS) -> Manifest | None:
+        """Merges `change` into the object (RFC 7396) and returns it as it is now.
 
-    def delete(self, kind: str, name: str, uid: str, patience: float = PATIENCE_SECONDS) -> None:
-        """Deletes the object, what it owns first.  Its absence, or another `uid` in its place, is no error."""
-        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
-        self._request("DELETE", self._path(kind, name), body=body, known={_NOT_FOUND, _CONFLICT}, patience=patience)
+        None if there is none, or if the object is no longer of the resourceVersion that `change` names.
+        """
+        known = {_NOT_FOUND, _CONFLICT} if "resourceVersion" in change.get("metadata", {}) else {_NOT_FOUND}
+        text = self._request("PATCH", self._path(kind, name), body=change, known=known, patience=patience)
+        return None if text is None else dict(json.loads(text))
+
+    def delete(self, kind: str, name: str, uid: str, version: str = "", patience: float = PATIENCE_SECONDS) -> bool:
+        """Deletes the object, what it owns first; whether it did.
+
+        False if there is none, another `uid` is in its place, or it is no longer of the resourceVersion `version`.
+        """
+        conditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
+        body = {"propagationPolicy": "Foreground", "preconditions": conditions}
+        known = {_NOT_FOUND, _CONFLICT}
+        return self._request("DELETE", self._path(kind, name), body=body, known=known, patience=patience) is not None
+
+    def pod(self, name: str) -> Manifest | None:
+        """The pod of this name; None if there is none."""
+        return next(iter(self._items("Pod", {"fieldSelector": f"metadata.name={name}"})), None)
 
     def pods(self, selector: str) -> list[Manifest]:
         """The pods with the labels `selector`."""
