@@ -314,7 +314,7 @@ def test_a_program_that_is_not_there_has_no_digest(name):
     (("components.evaluate.__main__", "components.evaluate.score"), {"hopline.model.scoring"},
      ("pipelines", "components.train", "hopline.config.train")),
     (("components.preprocess.__main__",), {"components.preprocess.tokenise", "hopline.corpus.files"},
-     ("pipelines", "components.train", "hopline.model", "hopline.config.train")),
+     ("pipelines", "components.train", "hopline.model.network", "hopline.config.train")),
 ])  # fmt: skip
 def test_a_step_reaches_its_own_program_and_no_other_room(programs, reached, not_reached):
     found = code.closure(programs)
