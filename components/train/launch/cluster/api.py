@@ -16,11 +16,11 @@ import kubernetes
 import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.retry import pauses
 
 Manifest = dict[str, Any]
 
 PATIENCE_SECONDS = 300.0  # an upgrade of the control plane takes minutes
-_LONGEST_PAUSE = 30.0
 _TIMEOUTS = (5.0, 30.0)  # to connect, to read
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _COLLECTIONS = {
@@ -130,7 +130,7 @@ class Api:
             UnreachableError: no answer after pauses of `patience` seconds altogether.
             UserError: the server refuses the request.
         """
-        waited, seconds = 0.0, 1.0
+        again = pauses(patience, first=1.0)
         while True:
             try:
                 return self._attempt(method, path, query, body)
@@ -142,15 +142,13 @@ class Api:
                 reason = f"{error.status} {_message(error)}"
             except urllib3.exceptions.HTTPError as error:
                 reason = str(error)
-            if waited >= patience:
+            if (seconds := next(again, None)) is None:
                 raise UnreachableError(
                     f"the Kubernetes API server does not answer: {reason}",
                     remedy="when it does, run the same command again: it finds its Job, which goes on meanwhile",
                 )
-            if patience:
-                print(f"train: {method} {path}: {reason}; again in {seconds:g} s", file=sys.stderr)
+            print(f"train: {method} {path}: {reason}; again in {seconds:.1f} s", file=sys.stderr)
             self.pause(seconds)
-            waited, seconds = waited + seconds, min(2 * seconds, _LONGEST_PAUSE)
 
     def _attempt(self, method: str, path: str, query: Mapping[str, str] | None, body: Manifest | None) -> bytes:
         content = "application/merge-patch+json" if method == "PATCH" else "application/json"
