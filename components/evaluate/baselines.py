@@ -8,6 +8,7 @@ once; the context never crosses a document.  With N training tokens, c(w) of the
 gives every type some mass (Laplace); the n-grams are those of `components.evaluate.kneser_ney`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluate.kneser_ney import HIGHEST_ORDER, Floats, KneserNey
-from hopline.model.scoring import perplexity
 from hopline.schema import PAD
 
 UNIGRAM = "unigram"
@@ -38,7 +38,7 @@ class Baseline:
     @property
     def perplexity(self) -> float | None:
         """Over the challenger's vocabulary, `<unk>` one word of it; None as `nll`."""
-        return None if self.nll is None else perplexity(self.nll)
+        return None if self.nll is None else math.exp(self.nll)
 
     def content(self) -> dict[str, Any]:
         """The entry in `evaluation.json`."""
@@ -68,7 +68,6 @@ def score_baselines(
         A baseline for each key of `LABELS`.
     """
     result = {UNIGRAM: Baseline(float(_unigram_nll(train, split, vocabulary_size).mean()))}
-    scores: Mapping[int, Floats] = {}
     note = ""
     if len(train) > MOST_TOKENS:
         note = f"from the first {MOST_TOKENS:,} of {np.count_nonzero(train != PAD):,} training tokens"
