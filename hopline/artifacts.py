@@ -52,7 +52,7 @@ class Manifest:
 
 
 # By field: the container's type alone, `dict` for `dict[str, str]`.
-_TYPES = {item.name: typing.get_origin(item.type) or item.type for item in dataclasses.fields(Manifest)}
+_TYPES: dict[str, Any] = {item.name: typing.get_origin(item.type) or item.type for item in dataclasses.fields(Manifest)}
 
 
 def canonical_json(value: Any) -> str:
