@@ -113,7 +113,8 @@ def versions_of(history: Sequence[Champion], present: Collection[int], removed: 
     entries: dict[int, Champion] = {}
     ends = [*(entry.promoted for entry in history[1:]), None]
     for entry, end in zip(history, ends, strict=False):  # without a history there is an end too many
-        reigns.setdefault(entry.version, []).append(Reign(entry.promoted, end, entry.version in entries, entry.history))
+        rollback = entry.version < entry.history  # a promotion's version has its entry's number, or a higher one
+        reigns.setdefault(entry.version, []).append(Reign(entry.promoted, end, rollback, entry.history))
         entries.setdefault(entry.version, entry)
     champion = history[-1] if history else None
 

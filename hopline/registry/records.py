@@ -19,6 +19,10 @@ POINTER = "champion.json"
 HISTORY = "history"
 
 
+class NewerRecordError(UserError):
+    """A newer hopline wrote the record: it is not damaged, and must not be mended."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """A promotion or a rollback: the version that it made champion.
@@ -65,7 +69,8 @@ def parse_record(data: bytes, place: str, remedy: str) -> Champion:
     """The record that `data` is, found at `place`; fields that this hopline does not know are left out.
 
     Raises:
-        UserError: a newer hopline wrote it; or it is damaged, and `remedy` says what to do then.
+        NewerRecordError: a newer hopline wrote it.
+        UserError: it is damaged, and `remedy` says what to do then.
     """
     try:
         content = json.loads(data, parse_constant=_refuse_constant)
@@ -77,7 +82,7 @@ def parse_record(data: bytes, place: str, remedy: str) -> Champion:
     except (ValueError, TypeError) as error:
         raise UserError(f"{place} is damaged: {error}", remedy=remedy) from error
     if version > SCHEMA_VERSION:
-        raise UserError(
+        raise NewerRecordError(
             f"{place} has schema version {version}, of a newer hopline; this hopline ({VERSION}) reads schema versions "
             f"up to {SCHEMA_VERSION}",
             remedy="use this registry with the newer hopline",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from hopline.registry.backends import REMOVED, VERSIONS
 from hopline.registry.card import CARD, render
-from hopline.registry.records import HISTORY, POINTER, Champion, entry_name, parse_record
+from hopline.registry.records import HISTORY, POINTER, Champion, NewerRecordError, entry_name, parse_record
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import HoplineError, UserError
 from hopline.store.bucket import ConflictError
@@ -94,6 +94,9 @@ def examine(registry: Registry, *, repair: bool = False) -> Iterator[Finding]:
     Args:
         registry: to check.
         repair: also puts the last entry of the history in the place of a pointer that is damaged, lost or old.
+
+    Raises:
+        UserError: a newer hopline wrote the pointer; or it cannot be repaired.
     """
     champion, findings = _examine_pointer(registry, repair)
     yield from findings
@@ -126,6 +129,8 @@ def _examine_pointer(registry: Registry, repair: bool) -> tuple[Champion | None,
         champion = registry.champion()
         if max(numbers, default=0) > (champion.history if champion else 0):
             error = f"it is {'old' if champion else 'missing'}: the history goes on to {max(numbers)}"
+    except NewerRecordError:
+        raise
     except UserError as damage:
         error = damage.message
     if not error:

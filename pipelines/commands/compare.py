@@ -49,9 +49,13 @@ def _compare(options: argparse.Namespace) -> int:
     runs = [read_run(folder) for folder in folders]
     parts = compare(runs)
     if options.html:
-        if not options.html.absolute().parent.is_dir() or options.html.is_dir():
-            raise UserError(f"{options.html} cannot be written", remedy="give --html a file in a folder that exists")
-        write_text(options.html, as_page(runs, parts))
+        try:
+            write_text(options.html, as_page(runs, parts))
+        except OSError as error:
+            raise UserError(
+                f"{options.html} cannot be written: {error.strerror}",
+                remedy="give --html a file in a folder that exists",
+            ) from error
     if options.form == "json":
         print(json.dumps(as_json(runs, parts), indent=2, allow_nan=False))
     else:

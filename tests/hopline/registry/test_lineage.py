@@ -31,6 +31,11 @@ def test_each_version_knows_when_it_was_champion_and_what_made_it_so():
     assert versions[1].reigns[0].length == timedelta(days=1)
 
 
+def test_a_rollback_is_told_from_a_promotion_where_the_promotions_entry_is_lost():
+    versions = versions_of(HISTORY[2:], {2, 3, 5}, set())
+    assert [[reign.rollback for reign in version.reigns] for version in versions] == [[True], [False], [False]]
+
+
 def test_the_states_tell_what_became_of_each_version():
     versions = versions_of(HISTORY, present={2, 3, 5}, removed={1})
     assert [(version.number, version.state) for version in versions] == [

@@ -45,6 +45,7 @@ def test_after_rollbacks_prune_keeps_an_old_champion_and_the_version_before_it(l
     assert local_registry.rollback().version == 1
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 def test_a_rollback_to_a_removed_version_says_so(registry, model):
     fill(registry, model, "abc")
     prune(registry, 1)
@@ -53,6 +54,7 @@ def test_a_rollback_to_a_removed_version_says_so(registry, model):
         registry.rollback()
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 def test_prune_leaves_what_no_entry_names(registry, model):
     """It may be a promotion under way."""
     fill(registry, model, "abc")
@@ -74,6 +76,7 @@ def test_prune_makes_no_registry_where_none_was(local_registry):
     assert not local_registry.path.exists()
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 def test_a_new_promotion_after_prune_takes_a_new_number(registry, model):
     fill(registry, model, "abc")
     prune(registry, 1)
@@ -118,6 +121,7 @@ def test_a_sound_registry_has_nothing_to_mend(registry, model):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "mended"),
     [("history/2.json", "history/2.json"), ("versions/1/card.md", "versions/1/card.md"), ("index.html", None)],
@@ -151,12 +155,14 @@ def test_content_that_was_changed_behind_a_true_digest_is_found_in_an_object_sto
     assert set(states(registry, DAMAGED)) == {"versions/1"}
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 def test_an_entry_that_is_lost_and_not_the_champions_is_named(registry, model):
     fill(registry, model, "abc")
     overwrite(registry, "history/2.json", None)
     assert set(states(registry, DAMAGED)) == {"history/2.json"}
 
 
+@pytest.mark.parametrize("registry", ["local", "gs"], indirect=True)
 @pytest.mark.parametrize("damage", ["truncated", "lost", "old"])
 def test_repair_gives_a_pointer_back_that_was_damaged_lost_or_old(registry, model, damage):
     fill(registry, model, "ab")
@@ -179,6 +185,15 @@ def test_repair_makes_no_champion_of_a_version_that_is_damaged(local_registry, m
     overwrite(local_registry, "versions/2/saved_model/weights", b"torn")
     with pytest.raises(UserError, match="differs from its recorded SHA-256"):
         list(examine(local_registry, repair=True))
+
+
+def test_repair_leaves_the_pointer_of_a_newer_hopline(local_registry, model):
+    fill(local_registry, model, "ab")
+    newer = json.dumps({**local_registry.champion().content(), "schema_version": 9}).encode()
+    overwrite(local_registry, "champion.json", newer)
+    with pytest.raises(UserError, match="schema version 9, of a newer hopline"):
+        list(examine(local_registry, repair=True))
+    assert local_registry.backend.read("champion.json").content == newer
 
 
 def test_a_clock_that_went_back_and_a_version_that_nobody_names_are_notes(local_registry, model, monkeypatch):
