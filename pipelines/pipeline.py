@@ -73,6 +73,7 @@ def graph(
     model: str = _DEFAULTS.model.to_json(),
     train: str = _DEFAULTS.train.to_json(),
     evaluate: str = _DEFAULTS.evaluate.to_json(),
+    promote: str = _DEFAULTS.promote.to_json(),
     job: str = _DEFAULTS.job.to_json(),
     work_dir: str = "/tmp/hopline",  # noqa: S108  in a pod this is a folder of that pod alone
     launcher: str = "local",
@@ -87,6 +88,7 @@ def graph(
         model: see `corpus`.
         train: see `corpus`.
         evaluate: see `corpus`.
+        promote: see `corpus`.
         job: see `corpus`.
         work_dir: folder for work in progress and results that a killed step finds again.
         launcher: what starts the training workers: local or kubernetes.
@@ -132,6 +134,7 @@ def graph(
             promoted = promote_step(
                 model=trained.outputs["model"],
                 evaluation=evaluated.outputs["evaluation"],
+                promote_config=promote,
                 registry=registry,
                 work_dir=work_dir,
             )

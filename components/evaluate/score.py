@@ -85,7 +85,7 @@ def score_text(
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise InternalError(
             f'{saved_model} cannot be loaded, or has no signature "{SIGNATURE}": {error}',
-            remedy="train the model again, or roll back if it is the champion",
+            remedy="train the model again, or, if it is the champion, `hopline models rollback`",
         ) from error
 
     def call(texts: Sequence[str]) -> dict[str, Any]:
