@@ -99,8 +99,8 @@ def draw_word(log_probs_BV: tf.Tensor, how: Draw, place: tf.Tensor) -> Drawn:
         likelier_BC = tf.cumsum(probs_BC, axis=1, exclusive=True)
         kept_BC = tf.where((likelier_BC < how.top_p) | tf.equal(rank_C, 0), probs_BC, 0.0)
         picked_B = tf.where(how.temperature > 0, _pick(kept_BC, uniform_B), 0)
-        at = [tf.gather(values_BC, picked_B, batch_dims=1) for values_BC in (ids_BC, log_probs_BC)]
-        return Drawn(*at, ids_BC[:, :told], log_probs_BC[:, :told])
+        ids_B, log_probs_B = (tf.gather(values_BC, picked_B, batch_dims=1) for values_BC in (ids_BC, log_probs_BC))
+        return Drawn(ids_B, log_probs_B, ids_BC[:, :told], log_probs_BC[:, :told])
 
     def among_all() -> Drawn:  # without sorting all of them, which takes longer than the model
         ids_B = _pick(_tempered(allowed_BV, how.temperature), uniform_B)
