@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 PAD, UNKNOWN, EOS = 0, 1, 2
 RESERVED_WORDS = ("<pad>", "<unk>", "<eos>")  # by id
+TOKENISERS = ("words", "whitespace", "characters")  # hopline.model.tokenisers says what they do
 
 SPLITS = ("train", "valid", "test")
 EVALUATION_SPLITS = ("valid", "test")

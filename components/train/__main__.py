@@ -80,7 +80,7 @@ def train(options: argparse.Namespace) -> None:
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         folders.write_json(result / "config.json", {**sections, **facts})
-        facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
+        facts |= {name: examples.facts[name] for name in ("fingerprint", "tokeniser", "lowercase")}
         parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
         artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
 
