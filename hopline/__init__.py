@@ -1,9 +1,9 @@
-"""hopline: the tied end-to-end memory network and the contracts between the steps of its pipeline.
+r"""hopline: the tied end-to-end memory network and the contracts between the steps of its pipeline.
 
-    import hopline
+import hopline
 
-    model = hopline.load("hopline-output")
-    model.perplexity("the for statement is used to iterate\\n")
+model = hopline.load("hopline-output")
+model.perplexity("the for statement is used to iterate\n")
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ def load(place: str | Path, version: int | None = None) -> "Model":
     """The model at a place, ready to score and to generate.  Needs TensorFlow, which is imported now.
 
     Args:
-        place: an output folder of `hopline run`, a registry or a model folder; or the gs:// or s3:// URI of an output or
-            a registry, whose model is copied to the user's cache.
+        place: an output folder of `hopline run`, a registry or a model folder; or the gs:// or s3:// URI of an output
+            or a registry, whose model is copied to the user's cache.
         version: of the registry; None for the champion.
 
     Raises:

@@ -46,10 +46,8 @@ def locate(place: str | Path, version: int | None = None) -> Located:
         return Located(found, artifacts.read_manifest(found, MODEL), None, str(found))
     registry = _registry(found)
     chosen = _champion(registry) if version is None else _existing(registry, version)
-    if isinstance(registry.path, Path):
-        folder = registry.fetch(chosen, Path(), "fetch")
-    else:
-        folder = _copy(registry, chosen)
+    here = isinstance(registry.path, Path)
+    folder = registry.fetch(chosen, Path(), "fetch") if here else _copy(registry, chosen)
     return Located(folder, artifacts.read_manifest(folder, MODEL), chosen, registry.location(chosen))
 
 

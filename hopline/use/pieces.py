@@ -10,7 +10,7 @@ from hopline.runtime.errors import UserError
 PIECE = 1 << 18  # characters: what is scored in one call
 LONGEST_WORD = 1 << 22  # characters without a blank; a longer run is not text of words
 _READ = 1 << 18
-_BLANK = re.compile(r"\s")
+_BLANK = re.compile(r"[ \t\n]")  # not at a CR, which may belong to the LF behind it
 
 
 def read_text(stream: BinaryIO, name: str) -> Iterator[str]:
@@ -47,7 +47,7 @@ def cut(texts: Iterable[str], name: str, *, anywhere: bool = False, size: int = 
     Args:
         texts: consecutive parts.
         name: what to call the text in a message.
-        anywhere: cuts at any character; for models whose tokens are characters.
+        anywhere: cuts at any character if there is no blank; for models whose tokens are characters.
         size: of a piece, in characters.
 
     Raises:
@@ -57,7 +57,7 @@ def cut(texts: Iterable[str], name: str, *, anywhere: bool = False, size: int = 
     for text in texts:
         buffer += text
         while len(buffer) >= size:
-            end = size if anywhere else _last_end(buffer, size)
+            end = _last_end(buffer, size) or (size - buffer[:size].endswith("\r") if anywhere else 0)
             if not end and len(buffer) > LONGEST_WORD:
                 raise UserError(
                     f"{name} holds a word of more than {LONGEST_WORD:,} characters",

@@ -22,8 +22,7 @@ def export(model: MemoryNetwork, transform: Path, targets: int, folder: Path) ->
     """Writes `model.keras`, `saved_model/` and `input_example.json` into `folder`, see `Signatures`."""
     model.save(folder / MODEL_FILE)
     served = Signatures(model, transform, targets)
-    plain = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nobody trains an export
-    tf.saved_model.save(served, str(folder / SAVED_MODEL_FOLDER), signatures=served.signatures(model), options=plain)
+    tf.saved_model.save(served, str(folder / SAVED_MODEL_FOLDER), signatures=served.signatures(model))
     words = (transform.parent / VOCABULARY_FILE).read_text(encoding="utf-8").split("\n")
     folders.write_json(folder / INPUT_EXAMPLE_FILE, _input_example(words[len(RESERVED_WORDS) :]))
 
