@@ -13,11 +13,11 @@ from typing import Any
 from kfp import dsl
 
 from components.evaluate.component import evaluate as evaluate_step
-from components.images import image_of
 from components.notify.component import notify as notify_step
 from components.preprocess.component import preprocess as preprocess_step
 from components.promote.component import promote as promote_step
 from components.resolve.component import resolve as resolve_step
+from components.steps import image_of
 from components.train.component import train as train_step
 from pipelines import settings
 from pipelines.config.cluster import ClusterConfig
@@ -73,6 +73,7 @@ def graph(
     model: str = _DEFAULTS.model.to_json(),
     train: str = _DEFAULTS.train.to_json(),
     evaluate: str = _DEFAULTS.evaluate.to_json(),
+    promote: str = _DEFAULTS.promote.to_json(),
     job: str = _DEFAULTS.job.to_json(),
     work_dir: str = "/tmp/hopline",  # noqa: S108  in a pod this is a folder of that pod alone
     launcher: str = "local",
@@ -87,6 +88,7 @@ def graph(
         model: see `corpus`.
         train: see `corpus`.
         evaluate: see `corpus`.
+        promote: see `corpus`.
         job: see `corpus`.
         work_dir: folder for work in progress and results that a killed step finds again.
         launcher: what starts the training workers: local or kubernetes.
@@ -132,6 +134,7 @@ def graph(
             promoted = promote_step(
                 model=trained.outputs["model"],
                 evaluation=evaluated.outputs["evaluation"],
+                promote_config=promote,
                 registry=registry,
                 work_dir=work_dir,
             )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
 
-from components.images import BY_STEP, CONTROL, USER, image_of
+from components.images import CONTROL, USER
+from components.steps import IMAGES, image_of
 from hopline.schema import WEBHOOK_VARIABLE
 from pipelines.config.cluster import ClusterConfig
 
@@ -35,7 +36,7 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
     for step, task in tasks.items():
         task.set_container_image(image_of(step, cluster.image_prefix, cluster.tag))
         if step != "train" or cluster.launcher == "local":  # what a Job's workers get is in [job]
-            cpu, memory = _SMALL if BY_STEP[step] == CONTROL else (cluster.cpu, cluster.memory)
+            cpu, memory = _SMALL if IMAGES[step] == CONTROL else (cluster.cpu, cluster.memory)
             task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
         if cluster.retries:
             task.set_retry(cluster.retries, backoff_duration=_BACKOFF, backoff_factor=2)

@@ -18,7 +18,7 @@ class PreprocessConfig(Section):
     # apply.  Without a champion yet it is the corpus's own.
     vocabulary: str = "own"
     max_words: int = 10_000  # the most frequent words kept, reserved words not counted
-    min_count: int = 1  # rarer words become <unk>
+    min_count: int = 2  # rarer words become <unk>: without any in training a model never learns what <unk> costs
     context: int = 512  # look-behind tokens at the head of a shard; the memory may be as long
     shard_bytes: int = 16 << 20  # of raw text in one shard
     max_unknown_rate: float = 0.5  # of the tokens of any split; more stops the run

@@ -19,6 +19,7 @@ from hopline.config.evaluate import EvaluateConfig
 from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
 from hopline.config.preprocess import PreprocessConfig
+from hopline.config.promote import PromoteConfig
 from hopline.config.resolve import ResolveConfig
 from hopline.config.section import require, unknown_key
 from hopline.config.train import TrainConfig
@@ -37,6 +38,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    promote: PromoteConfig = field(default_factory=PromoteConfig)
     job: JobConfig = field(default_factory=JobConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -28,7 +28,9 @@ def test_a_container_sees_of_the_corpus_what_its_pattern_needs(tmp_path, pattern
     assert corpus_source(pattern.format(folder=tmp_path)) == source.format(folder=tmp_path)
 
 
-@pytest.mark.parametrize("pattern", ["", "embedded:python-docs", "/nowhere/at/all", "/nowhere/*.txt"])
+@pytest.mark.parametrize(
+    "pattern", ["", "embedded:python", "embedded:python-docs", "/nowhere/at/all", "/nowhere/*.txt"]
+)
 def test_nothing_is_mounted_for_what_is_not_a_file_here(pattern):
     assert corpus_source(pattern) is None
 

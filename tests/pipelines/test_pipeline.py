@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.images import BY_STEP, USER, image_of
+from components.images import USER
+from components.steps import IMAGES, image_of
 from hopline.runtime.version import VERSION
 from hopline.schema import WEBHOOK_VARIABLE
 from pipelines.compiled import pipeline_yaml
@@ -70,10 +71,10 @@ def test_only_steps_whose_arguments_say_all_are_cached(spec):
     found = {}
     for graph in GRAPHS:
         for name, task in tasks(spec, graph).items():
-            if name in BY_STEP:
+            if name in IMAGES:
                 found[name] = task["cachingOptions"].get("enableCache", False)
     cached = {step for step, caching in found.items() if caching}
-    assert found.keys() == BY_STEP.keys()
+    assert found.keys() == IMAGES.keys()
     assert cached == {"preprocess", "train"}
 
 
@@ -98,7 +99,7 @@ def test_no_pod_runs_as_root_or_may_do_more_than_it_must():
     """Kubeflow itself adds what is left of the Pod Security Standard `restricted`."""
     _, platform = compiled()
     executors = platform["deploymentSpec"]["executors"]
-    assert executors.keys() == {f"exec-{step}" for step in BY_STEP}
+    assert executors.keys() == {f"exec-{step}" for step in IMAGES}
     for executor in executors.values():
         user = {"runAsUser": str(USER), "runAsGroup": str(USER), "runAsNonRoot": True}
         assert executor["securityContext"] == user
@@ -114,7 +115,7 @@ def test_images_and_their_resources_are_those_of_the_cluster():
     ]
     spec, platform = compiled(*overrides, "cluster.pull_policy=Always")
     containers = {name: each["container"] for name, each in spec["deploymentSpec"]["executors"].items()}
-    for step in BY_STEP:
+    for step in IMAGES:
         assert containers[f"exec-{step}"]["image"] == image_of(step, "registry.example/team/", "0123456789ab")
         assert platform["deploymentSpec"]["executors"][f"exec-{step}"]["imagePullPolicy"] == "Always"
     assert containers["exec-train"]["resources"]["resourceCpuRequest"] == "3"
@@ -173,7 +174,7 @@ def test_every_step_that_reaches_stores_has_the_secret_and_only_notify_the_webho
 
 def test_tries_and_times_are_those_of_the_cluster():
     spec, platform = compiled("cluster.retries=2", "cluster.max_seconds=0", "cluster.keep_seconds=60")
-    found = [task for graph in GRAPHS for name, task in tasks(spec, graph).items() if name in BY_STEP]
+    found = [task for graph in GRAPHS for name, task in tasks(spec, graph).items() if name in IMAGES]
     assert {task["retryPolicy"]["maxRetryCount"] for task in found} == {2}
     limits = platform["pipelineConfig"]
     # Kubeflow's own settings for successes and failures would go before a limit for both.

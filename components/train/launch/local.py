@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from components.train.launch.group import Group
 from components.train.state import checkpoint
+from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import HoplineError, InternalError, SaveError
 from hopline.runtime.progress import Progress
 
@@ -69,7 +69,7 @@ def run_workers(
 
 def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineError | None:
     """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, usable_cpus() // workers)
     group = Group()
     Progress("train", workers, "workers", phase="starting").update(0)
     with reserved_ports(workers) as ports:
