@@ -25,6 +25,7 @@ MANIFEST = "manifest.json"  # seals every directory that one step leaves for ano
 EXAMPLES = "examples"  # the manifest's kind
 MODEL = "model"  # the kind of a model's manifest
 SAVED_MODEL_FOLDER = "saved_model"  # in a model's folder
+INPUT_EXAMPLE_FILE = "input_example.json"  # beside it: for each signature a request of TensorFlow Serving's form
 VOCABULARY_FILE = "vocabulary.txt"
 TRANSFORM_FOLDER = "transform"
 SHARDS_FOLDER = "shards"
