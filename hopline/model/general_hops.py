@@ -42,7 +42,7 @@ class GeneralHops(keras.layers.Layer):
         keys_BLE, values_BLE: of every token.
         visible_BTM: see `visible_slots`.
         state_BTE: the first state u_0, or None for the paper's.
-        drop: in training, what drops units of "read".
+        drop: in training, what drops units of "read" and of "map".
 
     Returns:
         The last state u, state_BTE.
@@ -78,7 +78,6 @@ class GeneralHops(keras.layers.Layer):
         self.key_time_ME = self._weight((self.memory, width), "T_A")
         self.value_time_ME = self._weight((self.memory, width), "T_C")
         self.map = STATE_MAPS[self.state_map](
-            self.hops,
             norm=self.norm,
             hidden=self.map_width or 2 * width,
             init_stddev=self.init_stddev,
