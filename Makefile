@@ -70,16 +70,20 @@ kind-down: ## remove the cluster, and all that it holds
 	TAG=$(TAG) k8s/kind/kind.sh down
 
 ##@ While working
-.PHONY: test check fmt compile bench constraints clean
+.PHONY: test check docs fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster'
 
-check: setup ## format, lint, types, import contracts, docs
+check: setup ## format, lint, types, import contracts, docs and their site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docs: setup ## build the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 fmt: setup ## format, and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -10,17 +10,3 @@ PREPROCESS = f"hopline-preprocess:{VERSION}"  # Beam, TensorFlow Transform
 TRAIN = f"hopline-train:{VERSION}"  # TensorFlow, Keras: train and evaluate
 CONTROL = f"hopline-control:{VERSION}"  # no TensorFlow: resolve, promote and notify
 USER = 10001  # and its group, as whom all of them run
-
-BY_STEP = {
-    "resolve": CONTROL,
-    "preprocess": PREPROCESS,
-    "train": TRAIN,
-    "evaluate": TRAIN,
-    "promote": CONTROL,
-    "notify": CONTROL,
-}
-
-
-def image_of(step: str, prefix: str, tag: str) -> str:
-    """The image of `step` in a registry of one's own: `prefix` before its name, `tag` in the version's place."""
-    return f"{prefix}{BY_STEP[step].partition(':')[0]}:{tag}"

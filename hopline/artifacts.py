@@ -17,6 +17,7 @@ import math
 import os
 import shutil
 import subprocess
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,10 @@ class Manifest:
     created: str
     schema_version: int = SCHEMA_VERSION
     facts: dict[str, Any] = field(default_factory=dict)  # small results that others read, such as a perplexity
+
+
+# By field: the container's type alone, `dict` for `dict[str, str]`.
+_TYPES: dict[str, Any] = {item.name: typing.get_origin(item.type) or item.type for item in dataclasses.fields(Manifest)}
 
 
 def canonical_json(value: Any) -> str:
@@ -154,21 +159,42 @@ def read_manifest(directory: Path, kind: str) -> Manifest:
 def parse_manifest(text: str, directory: Path | str, kind: str) -> Manifest:
     """The manifest that `text` is, of a directory (a path or a URI) that must be of `kind`.
 
+    Its schema version is read first.  Fields that this hopline does not know are left out: of its own version or an
+    older one they mean nothing that it needs.
+
     Raises:
         UserError: it is damaged, of another kind, or a newer hopline wrote it.
     """
     try:
-        manifest = Manifest(**json.loads(text))
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise TypeError(f"it is {type(content).__name__}, not an object")
+        _require_readable(content, directory)
+        known = {name: content[name] for name in _TYPES if name in content}
+        wrong = [name for name, value in known.items() if not isinstance(value, _TYPES[name])]
+        if wrong:
+            raise TypeError(f"{wrong[0]} is {known[wrong[0]]!r}")
+        manifest = Manifest(**known)
     except (ValueError, TypeError) as error:
         raise _no_artifact(directory, error) from error
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise UserError(
-            f"{directory} has schema version {manifest.schema_version}; this hopline reads {SCHEMA_VERSION}",
-            remedy="make it again with this version of hopline",
-        )
     if manifest.kind != kind:
         raise UserError(f"{directory} holds {manifest.kind}, but {kind} is needed", remedy=f"pass a folder of {kind}")
     return manifest
+
+
+def _require_readable(content: Mapping[str, Any], directory: Path | str) -> None:
+    """Raises `UserError` if a newer hopline wrote the manifest, and `TypeError` if its schema version is no number."""
+    found = content.get("schema_version", SCHEMA_VERSION)
+    if type(found) is not int:
+        raise TypeError(f"schema_version is {found!r}")
+    if found > SCHEMA_VERSION:
+        versions = content.get("versions")
+        writer = versions.get("hopline", "") if isinstance(versions, dict) else ""
+        raise UserError(
+            f"{directory} has schema version {found}, of a newer hopline{f' ({writer})' if writer else ''}; this "
+            f"hopline ({VERSION}) reads schema versions up to {SCHEMA_VERSION}",
+            remedy="use it with that hopline, or make it again with this one",
+        )
 
 
 def _no_artifact(directory: Path | str, error: Exception) -> UserError:

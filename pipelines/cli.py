@@ -8,7 +8,21 @@ from collections.abc import Sequence
 
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError
 from hopline.runtime.version import VERSION
-from pipelines.commands import clean, compile, doctor, run, runs, schedule, submit  # noqa: A004  the command's name
+from pipelines.commands import (
+    clean,
+    compare,
+    compile,  # noqa: A004  the command's name
+    doctor,
+    generate,
+    models,
+    rescore,
+    run,
+    runs,
+    schedule,
+    score,
+    serve,
+    submit,
+)
 from pipelines.commands.parsing import EXIT_CODES
 
 
@@ -46,7 +60,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (run, submit, runs, schedule, compile, doctor, clean):
+    for module in (
+        run, generate, score, rescore, serve, models, compare, submit, runs, schedule, compile, doctor, clean,
+    ):  # fmt: skip
         module.add(commands)
     return parser
 

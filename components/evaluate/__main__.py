@@ -7,7 +7,6 @@ evaluation/
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +90,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         opponent = Artifact(folder, artifacts.read_manifest(folder, schema.MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)
-        measured = measure(source, challenger, opponent, split=split, block=rule.block, scratch=scratch)
+        measured = measure(source, challenger, opponent, split=split, rule=rule, scratch=scratch)
         _write(result, measured, rule, examples)
 
     manifest, _ = artifacts.produce(options.output, options.work_dir, "evaluate", KIND, key, build)
@@ -128,7 +127,9 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
         manifests["champion"] = champion.artifact.manifest
     folders.write_json(result / "evaluation.json", content)
     folders.write_json(result / "decision.json", _decision_content(decision))
-    html = render(content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder)
+    html = render(
+        content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder, measured.passages()
+    )
     folders.write_text(result / "report.html", html)
     artifacts.seal(
         result,
@@ -141,18 +142,28 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
 
 
 def _decision_content(decision: Decision) -> dict[str, Any]:
-    return {"decision": decision.outcome, "reasons": [str(reason) for reason in decision.reasons]}
+    return {
+        "decision": decision.outcome,
+        "summary": decision.summary,
+        "reasons": [str(reason) for reason in decision.reasons],
+    }
 
 
 def _facts(measured: "Measurement", decision: Decision) -> dict[str, Any]:
-    """What the manifest says for other steps; a number that is not finite is left out."""
+    """What the manifest says for other steps."""
+    from components.evaluate.measure import plain
+
     challenger, champion = measured.scored()
-    numbers = {"challenger_perplexity": challenger.perplexity, "challenger_comparable": challenger.comparable}
+    numbers: dict[str, Any] = {
+        "split": measured.split,
+        "compared_by": measured.rule,
+        "challenger_perplexity": challenger.perplexity,
+        "challenger_comparable": challenger.comparable,
+    }
     if champion:
-        numbers["champion_perplexity"] = champion.perplexity
-        numbers["champion_comparable"] = champion.comparable
-    finite = {name: number for name, number in numbers.items() if math.isfinite(number)}
-    return {"split": measured.split, **finite, **_decision_content(decision)}
+        numbers |= {"champion_perplexity": champion.perplexity, "champion_comparable": champion.comparable}
+    made = {key: baseline.perplexity for key, baseline in measured.baselines.items() if baseline.nll is not None}
+    return plain({**numbers, "baselines": made, **_decision_content(decision)})
 
 
 if __name__ == "__main__":

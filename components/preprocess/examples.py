@@ -69,7 +69,7 @@ def build(
 
     transform = scratch / TRANSFORM_FOLDER
     if vocabulary and not transform.exists():
-        write_transform(vocabulary.words, transform, lowercase=config.lowercase)
+        write_transform(vocabulary.words, transform, config)
     elif not transform.exists():
         training = [work for work in ranges if any(segment.split in ("", "train") for segment in work.segments)]
         passes.analyse(training, corpus, config, scratch, transform)
@@ -94,7 +94,12 @@ def build(
             split: {"documents": entry["documents"], "tokens": entry["tokens"], "targets": entry["tokens"]}
             for split, entry in summaries.items()
         },
-        facts={"vocabulary_size": len(words), "lowercase": config.lowercase, "fingerprint": expected},
+        facts={
+            "vocabulary_size": len(words),
+            "tokeniser": config.tokeniser,
+            "lowercase": config.lowercase,
+            "fingerprint": expected,
+        },
     )
 
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from components.preprocess.plan import Range, Segment
 from hopline.config.corpus import CorpusConfig
-from hopline.corpus.files import open_source, split_by_hash, unreadable
+from hopline.corpus.files import open_source, split_by_hash
+from hopline.corpus.local import unreadable
 from hopline.runtime.errors import UserError
 
 PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words

@@ -10,16 +10,12 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components.preprocess.graph import split
 from hopline.config.preprocess import PreprocessConfig
 from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
 from hopline.store.folders import whole, write_text
 
 VOCABULARY_ASSET = "words"  # the words in the order of their ids, which follow those of the reserved words
-
-# What Python's str.split takes for whitespace, as an RE2 class, but for the newline, which is a token.
-# tf.strings.split alone knows ASCII only.
-_SPACE = r"[\t\x0b-\r\x1c-\x1f \x{85}\p{Z}]+"
-_END_OF_LINE = f" {RESERVED_WORDS[EOS]} "
 
 
 def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[str, Any]:
@@ -31,12 +27,12 @@ def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[s
 
     Args:
         inputs: text, a string tensor [N]; each may hold any number of lines.
-        config: max_words, min_count and lowercase are read.
+        config: tokeniser, lowercase, max_words and min_count are read.
 
     Returns:
-        tokens (int64) and words (string), ragged [N, None]: an item per word, and `<eos>` per newline.
+        tokens (int64) and words (string), ragged [N, None]: an item per word, and `<eos>` per line end.
     """
-    words = _split(inputs["text"], lowercase=config.lowercase)
+    words = split(inputs["text"], config.tokeniser, lowercase=config.lowercase)
     flat = words.flat_values
     reserved = tf.reduce_any(flat[:, tf.newaxis] == tf.constant(RESERVED_WORDS), axis=1)
     vocabulary = tft.vocabulary(
@@ -48,26 +44,26 @@ def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[s
     return _encoded(words, tft.apply_vocabulary(flat, vocabulary, default_value=-1))
 
 
-def write_transform(words: list[str], target: Path, *, lowercase: bool) -> None:
+def write_transform(words: list[str], target: Path, config: PreprocessConfig) -> None:
     """Writes the graph that `preprocessing_fn` gives for these words, without looking at any text.
 
     Args:
         words: by id, the reserved ones first.
         target: the folder to make.
-        lowercase: whether text is lowercased before it is looked up.
+        config: tokeniser and lowercase are read.
     """
     with tempfile.TemporaryDirectory() as folder, whole(target) as result:
         asset = Path(folder) / VOCABULARY_ASSET
         write_text(asset, "".join(f"{word}\n" for word in words[len(RESERVED_WORDS) :]))
-        tf.saved_model.save(_GivenVocabulary(asset, lowercase=lowercase), str(result))
+        tf.saved_model.save(_GivenVocabulary(asset, config), str(result))
 
 
 class _GivenVocabulary(tf.Module):
     """`preprocessing_fn` with the table of a file, one word a line."""
 
-    def __init__(self, file: Path, *, lowercase: bool) -> None:
+    def __init__(self, file: Path, config: PreprocessConfig) -> None:
         super().__init__()
-        self._lowercase = lowercase
+        self._config = config
         self.file = tf.saved_model.Asset(str(file))  # tracked, and so saved with the graph
         columns = tf.lookup.TextFileIndex
         lines = tf.lookup.TextFileInitializer(self.file, tf.string, columns.WHOLE_LINE, tf.int64, columns.LINE_NUMBER)
@@ -76,16 +72,8 @@ class _GivenVocabulary(tf.Module):
     @tf.function(input_signature=[{"text": tf.TensorSpec([None], tf.string)}])
     def transform_fn(self, inputs: dict[str, tf.Tensor]) -> dict[str, Any]:
         """As `preprocessing_fn`."""
-        words = _split(inputs["text"], lowercase=self._lowercase)
+        words = split(inputs["text"], self._config.tokeniser, lowercase=self._config.lowercase)
         return _encoded(words, self.table.lookup(words.flat_values))
-
-
-def _split(text: tf.Tensor, *, lowercase: bool) -> tf.RaggedTensor:
-    """The words of each text, `<eos>` for a newline."""
-    if lowercase:
-        text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, _SPACE, " ")
-    return tf.strings.split(tf.strings.regex_replace(text, "\n", _END_OF_LINE))
 
 
 def _encoded(words: tf.RaggedTensor, index: tf.Tensor) -> dict[str, Any]:

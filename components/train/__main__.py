@@ -23,6 +23,7 @@ from hopline import artifacts
 from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
+from hopline.registry.card import data_facts
 from hopline.runtime import program
 from hopline.runtime.errors import InternalError
 from hopline.schema import EXAMPLES, MODEL, TRANSFORM_FOLDER, VOCABULARY_FILE
@@ -81,7 +82,8 @@ def train(options: argparse.Namespace) -> None:
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         folders.write_json(result / "config.json", {**sections, **facts})
-        facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
+        facts |= {name: examples.facts[name] for name in ("fingerprint", "tokeniser", "lowercase")}
+        facts["data"] = data_facts(options.examples, examples)
         parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
         artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
 

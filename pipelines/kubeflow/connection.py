@@ -17,10 +17,10 @@ import kfp_server_api
 import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.retry import pauses
 from pipelines.kubeflow.resources import Json
 
 PATIENCE_SECONDS = 60.0
-_LONGEST_PAUSE = 15.0
 _TIMEOUTS = (10.0, 60.0)  # to connect, to read
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY = 401, 403, 404, 409, 429
 _PORT_FORWARD = "kubectl --namespace kubeflow port-forward service/ml-pipeline-ui 8080:80"
@@ -101,15 +101,14 @@ class Connection:
 
     def patiently(self, method: str, path: str, **request: Any) -> bytes:
         """The body of the answer to a request that does no harm when it is made twice; see `once` and `get`."""
-        deadline, seconds = time.monotonic() + self.patience, 0.5
+        again = pauses(self.patience)
         while True:
             try:
                 return self.once(method, path, **request)
             except UnreachableError:
-                if time.monotonic() + seconds > deadline:
+                if (seconds := next(again, None)) is None:
                     raise
             self.pause(seconds)
-            seconds = min(2 * seconds, _LONGEST_PAUSE)
 
     def create(self, path: str, find: Callable[[], Json | None], **request: Any) -> Json:
         """Creates what `find` finds, and returns it as the server has it.
@@ -120,19 +119,18 @@ class Connection:
             ConflictError: the server has something of this name, and `find` does not find it.
             UnreachableError, UserError: as for `get`.
         """
-        deadline, seconds = time.monotonic() + self.patience, 0.5
+        again = pauses(self.patience)
         while True:
             try:
                 return dict(_parsed(self.host, self.once("POST", path, **request)))
             except (ConflictError, UnreachableError) as error:
-                late = isinstance(error, ConflictError) or time.monotonic() + seconds > deadline
-                if not late:
+                seconds = None if isinstance(error, ConflictError) else next(again, None)
+                if seconds is not None:
                     self.pause(seconds)
                 if found := find():
                     return found
-                if late:
+                if seconds is None:
                     raise
-            seconds = min(2 * seconds, _LONGEST_PAUSE)
 
     def once(
         self,

@@ -91,11 +91,34 @@ def test_an_artifact_of_another_kind_is_refused(tmp_path):
         artifacts.read_manifest(tmp_path / "a", "model")
 
 
-def test_an_artifact_of_another_schema_version_is_refused(tmp_path):
+def rewrite(folder, **changes):
+    """Replaces fields of the folder's manifest."""
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("changes", [{}, {"files": "in another form", "kind": ["model"], "layout": {}}])
+def test_an_artifact_of_a_newer_hopline_is_refused_with_both_versions_whatever_its_form(tmp_path, changes):
     make(tmp_path / "a")
-    manifest = tmp_path / "a" / MANIFEST
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "schema_version": 2}))
-    with pytest.raises(UserError, match="schema version 2"):
+    newer = artifacts.SCHEMA_VERSION + 1
+    rewrite(tmp_path / "a", schema_version=newer, versions={"hopline": "7.0.0"}, **changes)
+    with pytest.raises(UserError) as caught:
+        artifacts.read_manifest(tmp_path / "a", "model")
+    assert f"schema version {newer}, of a newer hopline (7.0.0)" in caught.value.message
+    assert f"up to {artifacts.SCHEMA_VERSION}" in caught.value.message
+
+
+def test_a_field_that_this_hopline_does_not_know_is_no_obstacle(tmp_path):
+    manifest = make(tmp_path / "a")
+    rewrite(tmp_path / "a", mood="cheerful")
+    assert artifacts.verify(tmp_path / "a", "model") == manifest
+
+
+@pytest.mark.parametrize("changes", [{"files": []}, {"id": 3}, {"schema_version": "1"}, {"facts": None}])
+def test_a_field_of_the_wrong_type_is_damage(tmp_path, changes):
+    make(tmp_path / "a")
+    rewrite(tmp_path / "a", **changes)
+    with pytest.raises(UserError, match=f"missing or damaged .*{next(iter(changes))} is"):
         artifacts.read_manifest(tmp_path / "a", "model")
 
 
@@ -291,7 +314,7 @@ def test_a_program_that_is_not_there_has_no_digest(name):
     (("components.evaluate.__main__", "components.evaluate.score"), {"hopline.model.scoring"},
      ("pipelines", "components.train", "hopline.config.train")),
     (("components.preprocess.__main__",), {"components.preprocess.tokenise", "hopline.corpus.files"},
-     ("pipelines", "components.train", "hopline.model", "hopline.config.train")),
+     ("pipelines", "components.train", "hopline.model.network", "hopline.config.train")),
 ])  # fmt: skip
 def test_a_step_reaches_its_own_program_and_no_other_room(programs, reached, not_reached):
     found = code.closure(programs)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.images import BY_STEP, CONTROL
+from components.images import CONTROL
+from components.steps import IMAGES
 
 ROOT = Path(__file__).parents[2]
 SECRET = ROOT / "k8s" / "kind" / "object-store-secret.gotemplate"
@@ -119,7 +120,7 @@ def test_up_makes_all_in_its_order_and_leaves_the_way_open(world):
         "hopline doctor cluster",
     )
     (loaded,) = world.called("kind load")
-    built = {image.partition(":")[0] for image in BY_STEP.values()}
+    built = {image.partition(":")[0] for image in IMAGES.values()}
     assert set(loaded.split()[5:]) == {CONTROL} | {f"{name}:{TAG}" for name in built}
     assert world.forwarding()
 

@@ -48,6 +48,12 @@ class StoredTraining:
         """The step of the newest whole checkpoint; 0 when there is none."""
         return max((checkpoint.step_of(name) for name, files in self._trees().items() if MANIFEST in files), default=0)
 
+    def is_finished(self) -> bool:
+        """Whether the newest whole checkpoint is one of a training that is over."""
+        newest = max((name for name, files in self._trees().items() if MANIFEST in files), default="")
+        found = self._store.read(f"{newest}/{checkpoint.STATE_FILE}") if newest else None
+        return found is not None and checkpoint.is_end(found[0])
+
     def recover(self) -> None:
         """Fetches the newest sound checkpoint and leaves no newer one there; for the chief, before others join it.
 

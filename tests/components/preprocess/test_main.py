@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from hopline import artifacts
+from hopline.model.tokenisers import tokenise
 from hopline.runtime.errors import ExitCode
 from hopline.runtime.process import FAILURE_FILE, child_environment, read_failure
 from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
@@ -35,6 +36,7 @@ TRICKY_WORDS = [
     *["naïve", "à", "😀", "the<eos>cat", "<PAD>", "on", "the"],
 ]
 LINES = "".join(f"word{number % 17} word{number % 5} and the line {number % 3}\n" for number in range(400))
+LINE_ENDS = (ord("\n"), ord("\r"))
 PROMOTED = ("on", "\u00e0", "the", "never-here")
 
 
@@ -42,6 +44,8 @@ CASES = {
     "tricky": case(TRICKY, max_words=6),
     "tricky, all words": case(TRICKY),
     "lowercase": case(TRICKY, lowercase=True),
+    "words": case(TRICKY, tokeniser="words"),
+    "characters": case(TRICKY, tokeniser="characters"),
     "min_count": case(TRICKY, min_count=2),
     "champion's words": case(
         TRICKY, promoted=PROMOTED, vocabulary="champion", max_words=1, min_count=9, max_unknown_rate=0.7
@@ -117,9 +121,20 @@ def test_every_word_has_the_id_of_its_line_and_reserved_words_have_theirs(outcom
 
 
 def test_whitespace_is_what_pythons_split_takes_for_it(outcomes):
-    characters = [chr(point) for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000 and point != ord("\n")]
+    characters = [chr(point) for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000 and point not in LINE_ENDS]
     text = "a".join(characters)
     assert transform(outcomes["tricky"], text)[1] == text.split()
+
+
+@pytest.mark.parametrize("tokeniser", ["words", "characters"])
+def test_text_is_cut_as_the_configuration_says_also_when_serving(outcomes, tokeniser):
+    outcome = outcomes[tokeniser]
+    words = tokenise(TRICKY, tokeniser)
+    special = {"<pad>": UNKNOWN, "<unk>": UNKNOWN, "<eos>": EOS}
+    expected = [special[word] if word in special else outcome.vocabulary.index(word) for word in words]
+    assert outcome.tokens("train") == {"text": expected}
+    assert transform(outcome, TRICKY) == (expected, words)
+    assert outcome.manifest.facts["tokeniser"] == tokeniser
 
 
 def test_the_champions_words_keep_their_ids_whatever_the_text_holds(outcomes):
@@ -134,7 +149,7 @@ def test_the_champions_words_keep_their_ids_whatever_the_text_holds(outcomes):
 
 
 def test_whitespace_is_the_same_with_the_champions_words(outcomes):
-    characters = [chr(point) for point in range(1, 0x3100) if point != ord("\n")]
+    characters = [chr(point) for point in range(1, 0x3100) if point not in LINE_ENDS]
     text = "a".join(characters)
     assert transform(outcomes["champion's words"], text)[1] == text.split()
 

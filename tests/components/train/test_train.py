@@ -54,6 +54,7 @@ def test_the_manifest_tells_what_the_model_is(trained, examples):
     manifest = verify(trained.output, "model")
     assert manifest.parents == {EXAMPLES: read_manifest(examples, EXAMPLES).id}
     assert manifest.config["model"]["width"] == MODEL["width"]
+    assert manifest.facts["data"]["splits"].keys() == read_manifest(examples, EXAMPLES).counts.keys()
     assert manifest.facts["steps"] == len(trained.losses)
     valid = [record["valid_loss"] for record in trained.log if "valid_loss" in record]
     assert manifest.facts["best_valid_perplexity"] == pytest.approx(np.exp(min(valid)))

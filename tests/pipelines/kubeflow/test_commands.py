@@ -73,7 +73,7 @@ def test_a_run_that_is_waited_for_ends_with_the_decision(call, play):
     play(succeed)
     code, out, _ = call("submit", "--wait")
     assert code == 0
-    for words in ("perplexity 111.50 on test", "promoted", "better", "version 7 is the champion"):
+    for words in ("perplexity 111.5 on test", "promoted", "better", "version 7 is the champion"):
         assert words in out
 
 

@@ -79,11 +79,13 @@ class Server:
             return _status(404, f"{kind} {name} not found")
         if request.resource == "pods/log":
             return self._log(name, query)
-        if request.verb == "delete":
-            return self._delete(kind, name, body)
-        if request.verb == "patch":
-            self._patch(kind, name, body)
-        return 200, self.cluster.objects[kind, name]
+        if request.verb in {"delete", "patch"}:
+            return (self._delete if request.verb == "delete" else self._patch)(kind, name, body)
+        return 200, self._versioned(self.cluster.objects[kind, name])
+
+    def _versioned(self, manifest):
+        version = self.cluster.version(manifest)
+        return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
     def answer_unnamespaced(self, method, path, body):
         """Status and content for a request beside those of a namespace; None if nothing is there."""
@@ -104,12 +106,16 @@ class Server:
         check(body)
         if (kind, body["metadata"]["name"]) in self.cluster.objects:
             return _status(409, "it already exists")
-        return 201, self.cluster.add(body)
+        return 201, self._versioned(self.cluster.add(body))
 
     def _patch(self, kind, name, change):
+        wanted = change.get("metadata", {}).pop("resourceVersion", None)
+        if wanted not in (None, self.cluster.version(self.cluster.objects[kind, name])):
+            return _status(409, "the object has been modified")
         merged = _merge(self.cluster.objects[kind, name], change)
         check({key: value for key, value in merged.items() if key != "status"})
         self.cluster.objects[kind, name] = merged
+        return 200, self._versioned(merged)
 
     def _selected(self, kind, query):
         labels = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
@@ -135,6 +141,8 @@ class Server:
         found = self.cluster.objects[kind, name]
         if body.get("preconditions", {}).get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             return _status(409, "the uid is another")
+        if body.get("preconditions", {}).get("resourceVersion") not in (None, self.cluster.version(found)):
+            return _status(409, "the object has been modified")
         if kind == "Job":
             require(body["propagationPolicy"] == "Foreground", "or the next Job's pods would start beside this one's")
             found["metadata"]["deletionTimestamp"] = self.cluster.stamp()
