@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from hopline.config.train import DROP_KEYS, TrainConfig
-from hopline.model.network import Drop, keep_all
+from hopline.model.drop import Drop, keep_all
 
 # Where units are dropped, and the key of [train] that says how many.
 RATES = {
@@ -11,7 +11,6 @@ RATES = {
     "keys": "drop_memory",
     "values": "drop_memory",
     "read": "drop_read",
-    "map": "drop_read",
     "state": "drop_state",
 }
 _TYPES = "word types"  # dropped in the place "words", before its units
