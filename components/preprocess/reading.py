@@ -99,8 +99,12 @@ def text_before(segment: Segment, size: int, config: CorpusConfig) -> tuple[byte
 def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
     """The segment as a part of one document."""
     length = segment.end - first if segment.end >= 0 else -1
+    behind = first
     for offset, text in _cut(stream, first, length):
+        behind = offset + len(text)
         yield Piece(segment, segment.split, segment.file, offset, _text(segment, offset, text, config))
+    if behind < segment.end:
+        raise EOFError(f"it ends at byte {behind:,}, but had {segment.end:,} or more when the run began")
 
 
 def _paragraphs(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
