@@ -2,9 +2,10 @@
 
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from components.preprocess.overlap import Overlap
+from components.preprocess.reading import Skipped
 from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
@@ -36,6 +37,21 @@ def require_splits(found: set[str], corpus: CorpusConfig) -> None:
         )
 
 
+def require_few_skipped(skipped: Sequence[Skipped], corpus: CorpusConfig) -> int:
+    """The lines that were left out of all ranges are no more than allowed; returns how many they are."""
+    lines = sum(part.lines for part in skipped)
+    if lines:
+        first = next(part.first for part in skipped if part.first)
+        told = f"{lines:,} lines are no documents and were left out, the first because {first}"
+        require(
+            lines <= corpus.skip_lines,
+            f"{told}; corpus.skip_lines allows {corpus.skip_lines:,}",
+            "correct the lines, or allow more",
+        )
+        print(f"preprocess: warning: {told}", file=sys.stderr)
+    return lines
+
+
 def require_vocabulary(words: list[str], train: Tally, config: PreprocessConfig) -> None:
     """The vocabulary is what the counts of the training text say it should be: frequency first, then the greater word.
 
@@ -43,6 +59,7 @@ def require_vocabulary(words: list[str], train: Tally, config: PreprocessConfig)
     """
     first = len(RESERVED_WORDS)
     counts = train.word_counts[first:].tolist()
+    require(bool(train.words), "the training text holds no word, only blanks and line ends", "give it text")
     require(
         any(counts),
         f"the vocabulary is empty: no word of the training text occurs preprocess.min_count = {config.min_count} times",

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.preprocess.overlap import LENGTHS, Hashes, Passages
 from components.preprocess.plan import Range, Segment
-from components.preprocess.reading import Piece, batches, pieces, text_before
+from components.preprocess.reading import SOURCES, Piece, Skipped, batches, pieces, text_before
 from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.stamps import stamp
@@ -20,7 +20,6 @@ from hopline.schema import EOS, EVALUATION_SPLITS, UNKNOWN
 from hopline.store.folders import whole, write_json
 
 SHARD, TEXT, TALLY, HASHES = ".tfrecord", ".jsonl", ".npz", ".hashes.npz"  # in a range's folder, named by split
-SOURCES = "sources.json"  # in a range's folder: the stamps of the files that it was made of
 
 _BYTES_PER_TOKEN = 8  # a first guess at how far back the look-behind reaches
 _MANY = 1 << 16  # hashes of unknown words, repeats among them, that are held
@@ -163,7 +162,8 @@ def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, 
         before = NO_TOKENS
         if head.start and corpus.documents == "file":
             before = tokeniser.before(head, max(encoding.context, *LENGTHS[encoding.tokeniser]), corpus)
-        for batch in batches(pieces(work, corpus)):
+        skipped = Skipped()
+        for batch in batches(pieces(work, corpus, skipped)):
             for piece, tokens in zip(batch, tokeniser([piece.text for piece in batch]), strict=True):
                 if not len(tokens.ids):
                     continue
@@ -181,7 +181,7 @@ def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, 
                     f"{path} has changed while it was read",
                     remedy="run again when nothing writes to the corpus any more",
                 )
-        write_json(folder / SOURCES, sources)
+        write_json(folder / SOURCES, {"stamps": sources, "skipped": asdict(skipped)})
 
 
 def _example(piece: Piece, tokens: np.ndarray, look_behind: np.ndarray) -> bytes:

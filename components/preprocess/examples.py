@@ -5,9 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from components.preprocess.contract import require_contract, require_held_out, require_splits, require_vocabulary
+from components.preprocess.contract import (
+    require_contract,
+    require_few_skipped,
+    require_held_out,
+    require_splits,
+    require_vocabulary,
+)
 from components.preprocess.overlap import LENGTHS, Overlap, compare, thinning
 from components.preprocess.plan import Range, cut, with_splits
+from components.preprocess.reading import SOURCES, Skipped
 from components.preprocess.statistics import Tally
 from components.preprocess.vocabulary import Vocabulary
 from hopline.artifacts import canonical_json, seal
@@ -85,6 +92,7 @@ def build(
     before.require_unchanged()
 
     folders = [passes.range_folder(scratch, work) for work in ranges]
+    skipped = require_few_skipped([_skipped(folder) for folder in folders], corpus)
     tallies = _collect(folders, result, len(words))
     require_splits({split for split, tally in tallies.items() if tally.tokens}, corpus)
     if not vocabulary:
@@ -112,6 +120,7 @@ def build(
             "tokeniser": config.tokeniser,
             "lowercase": config.lowercase,
             "fingerprint": expected,
+            "skipped_lines": skipped,
             "statistics": {
                 split: {key: entry[key] for key in ("words", "types", "unknown_rate", "in_training") if key in entry}
                 for split, entry in summaries.items()
@@ -138,6 +147,10 @@ def _counted(
     before.require_unchanged()
     write_json(stored, {"words": words, "sources": before.all})
     return words
+
+
+def _skipped(folder: Path) -> Skipped:
+    return Skipped(**json.loads((folder / SOURCES).read_text(encoding="utf-8"))["skipped"])
 
 
 def _collect(folders: list[Path], result: Path, words: int) -> dict[str, Tally]:

@@ -16,9 +16,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.preprocess.counting import Block, WordCounter, blocks, merge, most_frequent
-from components.preprocess.encode import SOURCES, Encoding, Tokeniser, encode
+from components.preprocess.encode import Encoding, Tokeniser, encode
 from components.preprocess.plan import Range
-from components.preprocess.reading import batches, pieces
+from components.preprocess.reading import SOURCES, batches, pieces
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.corpus.stamps import Stamps
@@ -130,7 +130,7 @@ def _made_of(folder: Path, stamps: Stamps) -> bool:
     """Whether the range's folder is there and was made of these very files; one of others is removed."""
     if not folder.exists():
         return False
-    if stamps.hold(json.loads((folder / SOURCES).read_text(encoding="utf-8"))):
+    if stamps.hold(json.loads((folder / SOURCES).read_text(encoding="utf-8"))["stamps"]):
         return True
     remove_tree(folder)
     return False

@@ -40,6 +40,10 @@ LINE_ENDS = (ord("\n"), ord("\r"))
 OTHER = "".join(f"line {number % 3} and other{number % 13} word{number % 17}\n" for number in range(400))
 HAN = "".join(f"{chr(0x4E00 + number) * 9}\n" * 2 for number in range(90))
 COPY = {"train/a": LINES, "train/b": OTHER, "valid": OTHER}
+BAD_LINES = "".join(
+    json.dumps({"text": line}) + "\n" + "bad\n" * (number in (1, 190, 390))
+    for number, line in enumerate(LINES.split("\n"))
+)
 BY_PATTERN = {"train": "train", "valid": "valid"}
 PROMOTED = ("on", "\u00e0", "the", "never-here")
 
@@ -93,6 +97,10 @@ CASES = {
         {"train/a": LINES, "train/b": OTHER, "valid": OTHER}, corpus=BY_PATTERN, max_leak=1.0
     ),
     "lone CR": case("a b\rc a\r\nb c\r\ra b"),
+    "bad lines": case(BAD_LINES, corpus=ONE_SPLIT | {"documents": "json-line", "skip_lines": 3}, shard_bytes=2000),
+    "too many bad lines": case(
+        BAD_LINES, corpus=ONE_SPLIT | {"documents": "json-line", "skip_lines": 2}, shard_bytes=2000
+    ),
     "stale": case(LINES, stale=True),
     "no such runner": case(LINES, runner="NoSuchRunner"),
 }
@@ -250,7 +258,8 @@ REFUSED = {
     "words without blanks": "none of the 1 words of the valid split is in the vocabulary",
     "hardly a word twice": "90 different words among 91 (98.9%), but preprocess.max_type_ratio allows 80.0%",
     "a copy held out": "1 whole documents, stand in the training text too: valid (in b)",
-    "no word": "the vocabulary is empty",
+    "no word": "the training text holds no word, only blanks and line ends",
+    "too many bad lines": "3 lines are no documents and were left out, the first because ",
     "no word often enough": "the vocabulary is empty",
     "only reserved words": "the vocabulary is empty",
     "stale": "the corpus has changed",
@@ -281,6 +290,12 @@ def test_what_a_held_out_split_shares_with_the_training_text_is_recorded(outcome
     assert found["files"] == [{"file": "valid", "in": "b", "share": 1.0, "documents": 1}]
     assert outcome.manifest.facts["statistics"]["valid"]["in_training"] == found
     assert "in_training" not in outcome.statistics["train"]
+
+
+def test_bad_lines_are_counted_over_all_ranges(outcomes):
+    assert len(outcomes["bad lines"].shards("train")) > 5
+    assert outcomes["bad lines"].manifest.facts["skipped_lines"] == 3
+    assert outcomes["one shard"].manifest.facts["skipped_lines"] == 0
 
 
 def test_a_line_ends_at_a_lone_carriage_return_too(outcomes):
