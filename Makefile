@@ -40,7 +40,7 @@ TAG ?= $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),$(VERSION))$(if $
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
-.PHONY: images image-gpu test-docker test-cluster
+.PHONY: images image-gpu test-docker test-cluster test-browser
 images: ## build the images of all steps, tagged by version and commit (BASE_IMAGE and TAG may be set)
 	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) --tag hopline-control:$(TAG) .
 	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) --tag hopline-train:$(TAG) .
@@ -53,6 +53,9 @@ image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
 
 test-docker: setup ## build the images and test them: needs a Docker engine, no image registry
 	$(BIN)/python -m pytest --durations=15 -m docker
+
+test-browser: setup ## look at the reports in a browser: needs Chromium
+	$(BIN)/python -m pytest --durations=15 -m browser
 
 test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
 	$(BIN)/python -m pytest --durations=15 -m cluster
@@ -72,7 +75,7 @@ kind-down: ## remove the cluster, and all that it holds
 ##@ While working
 .PHONY: test check docs fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
 
 check: setup ## format, lint, types, import contracts, docs and their site
 	$(BIN)/ruff format --check .

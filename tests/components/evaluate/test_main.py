@@ -135,7 +135,7 @@ def test_a_first_model_is_promoted(first):
 @pytest.mark.slow
 def test_the_baselines_of_the_training_text_are_scored_on_the_same_tokens(first):
     baselines = first.result("evaluation")["baselines"]
-    assert list(baselines) == ["unigram", "kneser_ney_2", "kneser_ney_3", "kneser_ney_4", "kneser_ney_5"]
+    assert set(baselines) == {"unigram", "kneser_ney_2", "kneser_ney_3", "kneser_ney_4", "kneser_ney_5"}
     counts = {f"w{number:02}": 2 for number in range(40)}  # the training text has each word once, and one is added
     words = [word for text in TEST for word in text.replace("\n", " <eos> ").split()]
     nll = [-np.log(counts.get(word, 2) / (41 + 42)) for word in words]
