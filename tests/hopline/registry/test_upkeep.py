@@ -70,6 +70,15 @@ def test_prune_keeps_one_at_least(local_registry, model, keep):
         prune(local_registry, keep)
 
 
+def test_a_rollback_during_prune_keeps_what_it_may_need(bucket, model):
+    """In an object store no lock keeps writers apart."""
+    registry = Registry(f"{bucket('gs')}/registry")
+    fill(registry, model, "abcde")
+    assert doomed(registry, 1) == [1, 2, 3]
+    assert prune(registry, 1, lambda version: registry.rollback() if version == 1 else None) == [1, 2]
+    assert registry.rollback().version == 3
+
+
 def test_prune_makes_no_registry_where_none_was(local_registry):
     with pytest.raises(UserError, match="has no champion"):
         prune(local_registry, 1)
