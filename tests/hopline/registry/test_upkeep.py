@@ -152,6 +152,12 @@ def test_a_tampered_file_of_any_version_is_found(registry, model, content):
     assert registry.verify().version == 2
 
 
+def test_a_version_that_holds_another_model_whole_is_found(local_registry, model):
+    fill(local_registry, model, "ab")
+    folders.place(model("c"), local_registry.path / "versions" / "1")
+    assert "it holds model" in states(local_registry, DAMAGED)["versions/1"]
+
+
 def test_content_that_was_changed_behind_a_true_digest_is_found_in_an_object_store(bucket, model, tmp_path):
     """The digest that a store keeps with an object is what the writer said."""
     registry = Registry(f"{bucket('gs')}/registry")
