@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hopline.runtime.errors import ExitCode
-from pipelines.commands.parsing import OUTPUT, Commands, add_config, add_server, command
+from pipelines.commands.parsing import OUTPUT, Commands, add_config, add_server, command, name_images
 
 if TYPE_CHECKING:
     from pipelines.doctor.check import Check
@@ -80,6 +80,7 @@ def _run_checks(options: argparse.Namespace) -> "list[Check]":
 
 
 def _docker_checks(options: argparse.Namespace) -> "list[Check]":
+    name_images()
     from pipelines.doctor import kind, machine
 
     return [*machine.checks(options.output), kind.DOCKER, machine.images()]

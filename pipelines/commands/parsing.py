@@ -109,6 +109,18 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def name_images() -> None:
+    """Has this process and its children take the images that `make images` makes of the checked-out commit.
+
+    A tag in the environment goes before it.  Call it before `components.images` is imported.
+    """
+    from hopline.artifacts import git_revision
+
+    commit, changes, _ = git_revision().partition("+changes")
+    if commit:
+        os.environ.setdefault("HOPLINE_IMAGE_TAG", f"{commit[:12]}{'-changes' if changes else ''}")
+
+
 def client_of(options: argparse.Namespace) -> "Client":
     """The client that the options of `add_server` describe."""
     from pipelines.kubeflow.client import Client

@@ -29,8 +29,6 @@ class World:
         self.folder, self.port = folder, port
         self.checkout = folder / "checkout"
         shutil.copytree(ROOT / "k8s", self.checkout / "k8s")
-        (self.checkout / "hopline").mkdir()
-        shutil.copy(ROOT / "hopline" / "images.py", self.checkout / "hopline")
         (folder / "bin").mkdir()
         for name in PROGRAMS:
             (folder / "bin" / name).symlink_to(FAKE)
