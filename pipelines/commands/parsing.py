@@ -109,6 +109,24 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Adds -o."""
+    parser.add_argument(
+        "-o",
+        choices=("text", "json"),
+        default="text",
+        dest="format",
+        help="the form of what is printed: for people, or one JSON document (%(default)s)",
+    )
+
+
+def print_json(content: object) -> None:
+    """Prints `content` as a JSON document."""
+    import json
+
+    print(json.dumps(content, indent=2))
+
+
 def name_images() -> None:
     """Has this process and its children take the images that `make images` makes of the checked-out commit.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.images import BY_STEP, CONTROL
+from components.images import BY_STEP
 
 ROOT = Path(__file__).parents[2]
 SECRET = ROOT / "k8s" / "kind" / "object-store-secret.gotemplate"
@@ -118,7 +118,7 @@ def test_up_makes_all_in_its_order_and_leaves_the_way_open(world):
     )
     (loaded,) = world.called("kind load")
     built = {image.partition(":")[0] for image in BY_STEP.values()}
-    assert set(loaded.split()[5:]) == {CONTROL} | {f"{name}:{TAG}" for name in built}
+    assert set(loaded.split()[5:]) == {f"{name}:{TAG}" for name in built}
     assert world.forwarding()
 
 
