@@ -11,10 +11,12 @@ from pipelines.commands.parsing import (
     Commands,
     add_config,
     add_format,
+    add_preflight,
     add_server,
     client_of,
     command,
     group,
+    preflight,
     print_json,
 )
 from pipelines.config.cron import Cron
@@ -72,6 +74,7 @@ def add(commands: Commands) -> None:
 
     applying = command(actions, "apply", _apply, "bring the server to what a configuration says", _APPLY)
     add_config(applying, required=True)
+    add_preflight(applying)
     applying.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
 
     listing = command(actions, "list", _list, "all schedules, and when they fire next", _LIST)
@@ -100,6 +103,7 @@ def _apply(options: argparse.Namespace) -> int:
     submission = prepare(config)
     for warning in warnings(config, submission):
         print(f"warning: {warning}")
+    preflight(options, config)
     client = client_of(options)
     planned = submission.version_names[0]
     wanted = Wanted(

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.components.train.launch.cluster.rules import check, check_schema, require
 
 PATH = re.compile(
-    r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9]+)/v1)/namespaces/hopline/(?P<resource>[a-z]+)"
+    r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9-]+)/v1(beta2)?)/namespaces/hopline/(?P<resource>[a-z]+)"
     r"(/(?P<name>[a-z0-9.-]+))?(/(?P<sub>[a-z]+))?"
 )
 KINDS = {
@@ -18,7 +18,8 @@ KINDS = {
     ("networking.k8s.io", "networkpolicies"): "NetworkPolicy",
 }  # fmt: skip
 LOOKED_FOR = {("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
-              ("", "persistentvolumeclaims"): "PersistentVolumeClaim"}  # fmt: skip
+              ("", "persistentvolumeclaims"): "PersistentVolumeClaim", ("kueue.x-k8s.io", "localqueues"): "LocalQueue",
+              ("kueue.x-k8s.io", "workloads"): "Workload"}  # fmt: skip
 REVIEWS = "/apis/authorization.k8s.io/v1/"
 # What the server knows besides `pretty`, for the requests that we make.
 QUERIES = {"list": {"labelSelector", "fieldSelector"}, "log": {"timestamps", "sinceTime", "tailLines"}}
@@ -43,6 +44,7 @@ class Server:
         fault: called with each request before it is done; what it returns ("cut", "lost", or a status and a message)
             is done to the request instead.
         version: that it says it has.
+        kueue: whether the cluster has Kueue.
         breaches: requests that no server would take; a test ends by looking here.
     """
 
@@ -53,6 +55,7 @@ class Server:
         self.fault = lambda request: None
         self.allowed = lambda user, attributes: False
         self.version = "v1.31.0"
+        self.kueue = False
         handler = type("Handler", (_Handler,), {"server_of": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
@@ -92,6 +95,12 @@ class Server:
         if (method, path) == ("GET", "/version/"):
             keys = ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform")
             return 200, dict.fromkeys(keys, "") | {"major": "1", "minor": "31", "gitVersion": self.version}
+        if self.kueue and (method, path) == ("GET", "/apis/kueue.x-k8s.io"):
+            versions = [{"groupVersion": f"kueue.x-k8s.io/{v}", "version": v} for v in ("v1beta2", "v1beta1")]
+            return 200, {"kind": "APIGroup", "name": "kueue.x-k8s.io", "versions": versions,
+                         "preferredVersion": versions[0]}  # fmt: skip
+        if path == "/apis/kueue.x-k8s.io":
+            return _status(404, "the server could not find the requested resource")
         if (method, path) == ("GET", "/api/v1/namespaces/hopline"):
             return 200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "hopline"}}
         if method == "POST" and path.startswith(REVIEWS):
