@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from tests.components.train.launch.cluster.cluster import QUEUE_LABEL
 from tests.components.train.launch.cluster.rules import check, check_schema, require
 
 PATH = re.compile(
@@ -15,11 +16,12 @@ PATH = re.compile(
 )
 KINDS = {
     ("", "services"): "Service", ("", "pods"): "Pod", ("", "events"): "Event", ("batch", "jobs"): "Job",
-    ("networking.k8s.io", "networkpolicies"): "NetworkPolicy",
+    ("networking.k8s.io", "networkpolicies"): "NetworkPolicy", ("kueue.x-k8s.io", "workloads"): "Workload",
 }  # fmt: skip
-LOOKED_FOR = {("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
-              ("", "persistentvolumeclaims"): "PersistentVolumeClaim", ("kueue.x-k8s.io", "localqueues"): "LocalQueue",
-              ("kueue.x-k8s.io", "workloads"): "Workload"}  # fmt: skip
+LOOKED_FOR = {
+    ("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaim", ("kueue.x-k8s.io", "localqueues"): "LocalQueue",
+}  # fmt: skip
 REVIEWS = "/apis/authorization.k8s.io/v1/"
 # What the server knows besides `pretty`, for the requests that we make.
 QUERIES = {"list": {"labelSelector", "fieldSelector"}, "log": {"timestamps", "sinceTime", "tailLines"}}
@@ -115,12 +117,17 @@ class Server:
         check(body)
         if (kind, body["metadata"]["name"]) in self.cluster.objects:
             return _status(409, "it already exists")
-        return 201, self._versioned(self.cluster.add(body))
+        made = self.cluster.add(body)
+        if kind == "Job" and self.cluster.default_queue:
+            made["metadata"]["labels"].setdefault(QUEUE_LABEL, self.cluster.default_queue)
+        return 201, self._versioned(made)
 
     def _patch(self, kind, name, change):
         wanted = change.get("metadata", {}).pop("resourceVersion", None)
         if wanted not in (None, self.cluster.version(self.cluster.objects[kind, name])):
             return _status(409, "the object has been modified")
+        labels = self.cluster.objects[kind, name]["metadata"].get("labels", {})
+        require(QUEUE_LABEL not in labels or "suspend" not in change.get("spec", {}), "suspend is Kueue's")
         merged = _merge(self.cluster.objects[kind, name], change)
         check({key: value for key, value in merged.items() if key != "status"})
         self.cluster.objects[kind, name] = merged
