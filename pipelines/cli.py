@@ -10,25 +10,17 @@ from hopline.runtime.errors import ExitCode, HoplineError, InternalError
 from hopline.runtime.version import VERSION
 from pipelines.commands import (
     clean,
-<<<<<<< HEAD
+    compare,
     compile,  # noqa: A004  the command's name
     doctor,
     generate,
+    models,
     rescore,
     run,
     runs,
     schedule,
     score,
     serve,
-=======
-    compare,
-    compile,  # noqa: A004  the command's name
-    doctor,
-    models,
-    run,
-    runs,
-    schedule,
->>>>>>> rooms
     submit,
 )
 from pipelines.commands.parsing import EXIT_CODES
@@ -68,11 +60,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-<<<<<<< HEAD
-    for module in (run, generate, score, rescore, serve, submit, runs, schedule, compile, doctor, clean):
-=======
-    for module in (run, compare, models, submit, runs, schedule, compile, doctor, clean):
->>>>>>> rooms
+    using = (generate, score, rescore, serve)
+    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
         module.add(commands)
     return parser
 

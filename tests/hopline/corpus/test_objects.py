@@ -5,6 +5,7 @@ import pytest
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import fetch, fingerprint, source_files
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.places import is_remote
 from hopline.store import gcs
 from hopline.store.bucket import CHUNK_BYTES
 from hopline.store.objects import Store
@@ -171,4 +172,4 @@ def test_copies_of_all_buckets_have_a_place_of_their_own(bucket, tmp_path):
     found = files(tmp_path, train=buckets[0], valid=buckets[1])
     fetch(found, "test")
     assert [file.path.read_text() for file in found] == buckets
-    assert places.is_remote(buckets[0])
+    assert is_remote(buckets[0])
