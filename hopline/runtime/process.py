@@ -49,6 +49,7 @@ _FIXED = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONUTF8": "1",
 }
+_UNPROXIED = ("no_grpc_proxy", "no_proxy", "NO_PROXY")  # gRPC asks for the first, and else for the second
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BY_CODE: dict[int, type[HoplineError]] = {
     error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
@@ -67,11 +68,10 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         extra: what the child gets besides, whatever it is called.
     """
     inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
-    unproxied = [inherited.get("no_proxy") or inherited.get("NO_PROXY") or "", *_LOOPBACK]
-    for name in ("no_proxy", "NO_PROXY"):
-        inherited[name] = ",".join(filter(None, unproxied))
+    unproxied = ",".join(filter(None, dict.fromkeys([*map(inherited.get, _UNPROXIED), *_LOOPBACK])))
     return {
         **inherited,
+        **dict.fromkeys(_UNPROXIED, unproxied),
         **_FIXED,
         PARENT_VARIABLE: f"{os.getpid()}:{_start_time(os.getpid())}",
         **(extra or {}),

@@ -24,6 +24,14 @@ exit codes:
 """
 
 
+def positive(text: str) -> int:
+    """The type of an option that is a whole number of at least 1."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'it is "{text}", but must be a whole number of at least 1')
+    return number
+
+
 def command(
     commands: Commands,
     name: str,

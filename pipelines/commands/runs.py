@@ -5,7 +5,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import Commands, add_server, client_of, command, group
+from pipelines.commands.parsing import Commands, add_server, client_of, command, group, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
     listing = command(actions, "list", _list, "the newest runs", "Lists runs, newest first.\n")
     listing.add_argument("--experiment", default="", metavar="NAME", help="of this experiment alone")
-    listing.add_argument("--count", type=int, default=20, metavar="N", help="at most so many (%(default)s)")
+    listing.add_argument("--count", type=positive, default=20, metavar="N", help="at most so many (%(default)s)")
 
     showing = command(actions, "show", _show, "the steps of a run", "Shows a run, and what came of it.\n")
     showing.add_argument("run", help="its id")

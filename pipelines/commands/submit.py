@@ -87,7 +87,7 @@ def _estimate(config: "Config") -> list[str]:
 
     workers, job = config.train.workers, config.job
     if config.cluster.launcher == "kubernetes":
-        return describe(config, cores=workers * job.cpus, accelerators=workers * job.accelerators)
+        return describe(config, cores=workers * job.cores, accelerators=workers * job.accelerators)
     return describe(config, cores=config.cluster.cores)
 
 

@@ -1,5 +1,6 @@
 """Makes, pauses, resumes and deletes a server's schedules, so that no run dies of it; see `schedule_plan`."""
 
+import itertools
 import time
 import uuid
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pipelines.kubeflow.resources import RecurringRun, Run
 from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, next_step
 
 _SETTLE_SECONDS = 10.0  # in which a run that a schedule has just started appears in the server's list
+RECENT = 200  # runs of a schedule that are looked at; one that fires each hour has thousands
 _STEPS = 50  # more than any number of leftovers takes: somebody else wants something else at the same time
 _POLL_SECONDS = 2.0
 
@@ -126,8 +128,8 @@ def delete(client: Client, name: str, say: Say, *, end_runs: bool, sleep: Sleep 
 
 
 def active_runs(client: Client, schedule: RecurringRun) -> list[Run]:
-    """The runs of a schedule that have not ended."""
-    return [run for run in client.runs_of(schedule.id) if not run.ended]
+    """The runs of a schedule that have not ended, of the newest RECENT: it starts no run beside one that is active."""
+    return [run for run in itertools.islice(client.runs_of(schedule.id), RECENT) if not run.ended]
 
 
 def _known(client: Client, name: str) -> list[RecurringRun]:

@@ -15,6 +15,7 @@ from hopline.schema import SPLITS
 from pipelines.compiled import pipeline_yaml
 from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
+from pipelines.config.workers import require_runnable
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.resources import Run, Version
 from pipelines.pipeline import parameters
@@ -68,9 +69,10 @@ def prepare(config: Config, run_name: str = "") -> Submission:
     """Checks and compiles what `config` asks for.
 
     Raises:
-        UserError: pods cannot reach what it names.
+        UserError: pods cannot reach what it names, or no run could come to its end.
     """
     cluster = config.cluster
+    require_runnable(config)
     if not cluster.registry:
         raise UserError(
             "no registry is named that the pods can reach",

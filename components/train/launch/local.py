@@ -16,6 +16,7 @@ from hopline.runtime.progress import Progress
 
 WORKER_PROGRAM = (sys.executable, "-m", "components.train.worker")
 _LONGEST_PAUSE = 30.0
+_LOOPBACK = "127.0.0.1"
 
 
 def run_workers(
@@ -84,11 +85,12 @@ def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineE
 
 
 def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
-    """TF_CONFIG for worker `index`; one worker alone needs none."""
+    """The place of worker `index` in the cluster of all; one worker alone needs none."""
     if len(ports) == 1:
         return {}
-    hosts = [f"127.0.0.1:{port}" for port in ports]
-    return {"TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}})}
+    hosts = [f"{_LOOPBACK}:{port}" for port in ports]
+    place = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+    return {"TF_CONFIG": json.dumps(place)}
 
 
 @contextlib.contextmanager
@@ -103,6 +105,6 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
         for _ in range(count if count > 1 else 0):
             holder = stack.enter_context(socket.socket())
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.bind(("127.0.0.1", 0))
+            holder.bind((_LOOPBACK, 0))
             ports.append(holder.getsockname()[1])
         yield ports or [0]

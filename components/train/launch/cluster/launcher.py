@@ -63,7 +63,7 @@ def run_workers(
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
     objects = build(settings, training, arguments, workers, restarts, task)
-    launch = _Launch(api or connect(), objects, training, own or own_pod(), pause)
+    launch = _Launch(api or connect(), objects, settings, training, own or own_pod(), pause)
     reached, judged = _newest_step(training), set[str]()
     while failure := _run_job(launch, judged):
         step = _newest_step(training)
@@ -80,6 +80,7 @@ class _Launch:
     Attributes:
         api: the cluster.
         objects: what is wanted in it.
+        settings: by which they were made.
         training: folder or URI of the checkpoints.
         own: reference to the launcher's pod, None outside of a cluster.
         pause: sleeps so many seconds.
@@ -87,6 +88,7 @@ class _Launch:
 
     api: Api
     objects: Objects
+    settings: JobConfig
     training: Path | str
     own: Manifest | None
     pause: Callable[[float], None]
@@ -110,7 +112,7 @@ def _run_job(launch: _Launch, judged: set[str]) -> HoplineError | None:
 
     Args:
         launch: what to work with.
-        judged: uids of Jobs that have failed before; this one's is added.
+        judged: uids of Jobs that were given up before; this one's is added.
     """
     job: Manifest | None = None
     try:
@@ -140,7 +142,14 @@ def _leave(launch: _Launch, job: Manifest | None) -> None:
 
 def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | None:
     uid = job["metadata"]["uid"]
-    watch = Watch(launch.api, uid, workers=launch.objects.job["spec"]["completions"], adopted=adopted)
+    watch = Watch(
+        launch.api,
+        uid,
+        workers=launch.objects.job["spec"]["completions"],
+        adopted=adopted,
+        start_seconds=launch.settings.start_seconds,
+        disruptions=launch.settings.disruptions,
+    )
     while True:
         found = launch.api.get("Job", launch.objects.name)
         if found is None or found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
@@ -155,6 +164,8 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
             return None
         if failed := condition(found, "Failed"):
             return watch.failure(failed)
+        if spent := watch.spent():
+            return spent
         launch.pause(_LOOK_SECONDS)
         watch.waited(_LOOK_SECONDS)
 
@@ -196,10 +207,10 @@ def _is_gone(launch: _Launch, job: Manifest, judged: set[str]) -> bool:
     api, objects, metadata = launch.api, launch.objects, job["metadata"]
     if "deletionTimestamp" in metadata:
         return True
-    over = condition(job, "Complete") or condition(job, "Failed")
-    if _is_ours(objects, job) and not (over and metadata["uid"] in judged):
+    known = metadata["uid"] in judged
+    if _is_ours(objects, job) and not known:
         return False
-    if over:
+    if known or condition(job, "Complete") or condition(job, "Failed"):
         if not others(api, job, launch.own):
             api.delete("Job", objects.name, metadata["uid"], metadata["resourceVersion"])
         return True

@@ -27,6 +27,7 @@ class Life:
     lines: list[str] = field(default_factory=list)
     waiting: str = ""  # a reason for which its container never starts
     pending: str = ""  # why no node takes it
+    unmounted: str = ""  # why its volumes cannot be mounted
     reason: str = ""  # of the container's end, such as OOMKilled
     disruption: str = ""  # message of the condition DisruptionTarget
     evicted: str = ""  # message of a pod that ends without a word of its container
@@ -202,12 +203,14 @@ class Cluster:
         self.logs[metadata["name"]] = []
 
     def _refuse_pod(self, job):
-        name = f"{job['metadata']['name']}.{uuid.uuid4().hex[:8]}"
-        involved = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+        self._warn(job, "FailedCreate", f"Error creating: pods is forbidden: {self.quota}")
+
+    def _warn(self, about, reason, message):
+        name = f"{about['metadata']['name']}.{uuid.uuid4().hex[:8]}"
+        involved = {"kind": about["kind"], "name": about["metadata"]["name"], "uid": about["metadata"]["uid"]}
         self.objects["Event", name] = {
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "hopline"}, "type": "Warning",
-            "involvedObject": involved, "reason": "FailedCreate", "lastTimestamp": self.stamp(),
-            "message": f"Error creating: pods is forbidden: {self.quota}",
+            "involvedObject": involved, "reason": reason, "lastTimestamp": self.stamp(), "message": message,
         }  # fmt: skip
 
     # The kubelets.
@@ -220,6 +223,12 @@ class Cluster:
         if life.pending:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": life.pending}
             pod["status"]["conditions"] = [condition]
+            return
+        placed = {"type": "PodScheduled", "status": "True"}
+        pod["status"]["conditions"] = [placed]
+        if life.unmounted:
+            self._state(pod, {"waiting": {"reason": "ContainerCreating"}})
+            self._warn(pod, "FailedMount", life.unmounted)
             return
         if life.waiting:
             self._state(pod, {"waiting": {"reason": life.waiting, "message": f"{life.waiting} of its image"}})

@@ -50,7 +50,7 @@ class World:
     def run(self, workers=2, restarts=3, own=None, pause=None, **changed):
         configuration = kubernetes.client.Configuration(host=self.server.url)
         configuration.retries = False
-        settings = JobConfig(**{**self.settings.to_dict(), **changed})
+        settings = JobConfig.from_mapping({**self.settings.to_dict(), **changed})
         with kubernetes.client.ApiClient(configuration) as client:
             pause = pause or self.pause
             api = Api(client, "hopline", pause)
