@@ -60,9 +60,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (
-        run, generate, score, rescore, serve, models, compare, submit, runs, schedule, compile, doctor, clean,
-    ):  # fmt: skip
+    using = (generate, score, rescore, serve)
+    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
         module.add(commands)
     return parser
 

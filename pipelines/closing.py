@@ -30,6 +30,7 @@ def print_result(run: Run, output: Output, console: Console) -> None:
     registry = Registry(output.registry)
     champion = registry.champion()
     rows += [("registry", _shown(registry.location(champion.version)) if champion else "no champion yet")]
+    rows += sample_rows((run.evaluation or {}).get("samples", {}))
     print_rows(rows, console)
 
 
@@ -43,6 +44,18 @@ def decision_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
     return [*rows, ("decision", verb), *(("", reason) for reason in facts["reasons"])]
+
+
+def sample_rows(samples: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Continuations of held-out beginnings, and a sentence with the likeliest words at each place."""
+    rows = [
+        ("writes" if number == 0 else "", f"{beginning} >>{drawn}".replace("\n", " "))
+        for number, (beginning, drawn) in enumerate(samples.get("continuations", []))
+    ]
+    for number, (word, likeliest) in enumerate(samples.get("likeliest", [])):
+        told = ", ".join(f"{likely} {share:.0%}" for likely, share in likeliest)
+        rows.append(("expects" if number == 0 else "", f"{word:<16} {told}"))
+    return rows
 
 
 def _baselines(perplexities: Mapping[str, Any]) -> str:

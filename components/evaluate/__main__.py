@@ -85,13 +85,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     def build(scratch: Path, result: Path) -> None:
         from components.evaluate.measure import Artifact, measure
+        from components.evaluate.samples import write_samples
 
         folder = registry.fetch(champion.version, scratch / "champion", "evaluate") if champion else None
         opponent = Artifact(folder, artifacts.read_manifest(folder, schema.MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)
         measured = measure(source, challenger, opponent, split=split, rule=rule, scratch=scratch)
-        _write(result, measured, rule, examples)
+        samples = write_samples(options.model, model, options.examples / schema.TEXT_FOLDER, split, result)
+        _write(result, measured, rule, examples, samples)
 
     manifest, _ = artifacts.produce(options.output, options.work_dir, "evaluate", KIND, key, build)
     print(f"evaluate: {manifest.facts['decision']}", *manifest.facts["reasons"], sep="\n  ", file=sys.stderr)
@@ -113,8 +115,14 @@ def _standing(registry: Registry, expected: str) -> Champion | None:
     return champion
 
 
-def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples: Manifest) -> None:
-    """Writes the decision, the numbers and the report, and seals them."""
+def _write(
+    result: Path,
+    measured: "Measurement",
+    rule: EvaluateConfig,
+    examples: Manifest,
+    samples: tuple[str, dict[str, Any]],
+) -> None:
+    """Writes the decision, the numbers and the report, with the section of the samples, and seals them."""
     from components.evaluate.measure import plain
     from components.evaluate.plots import pictures
     from components.evaluate.report import lineage, render
@@ -128,8 +136,9 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
     folders.write_json(result / "evaluation.json", content)
     folders.write_json(result / "decision.json", _decision_content(decision))
     html = render(
-        content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder, measured.passages()
-    )
+        content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder, measured.passages(),
+        samples[0],
+    )  # fmt: skip
     folders.write_text(result / "report.html", html)
     artifacts.seal(
         result,
@@ -137,7 +146,7 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
         parents={name: manifest.id for name, manifest in manifests.items()},
         config=rule.to_dict(),
         counts={measured.split: examples.counts[measured.split]},
-        facts=_facts(measured, decision),
+        facts={**_facts(measured, decision), "samples": samples[1]},
     )
 
 

@@ -41,6 +41,7 @@ def render(
     lineage: Mapping[str, Mapping[str, str]],
     model: Path,
     passages: Passages | None = None,
+    samples: str = "",
 ) -> str:
     """The report.
 
@@ -51,6 +52,7 @@ def render(
         lineage: of each artifact, see `lineage`.
         model: the challenger's folder, for the pictures that training drew.
         passages: where the challenger gains and where it loses most.
+        samples: a section of what the challenger writes, see `components.evaluate.samples`.
     """
     parts = [
         _verdict(evaluation, decision),
@@ -59,6 +61,7 @@ def render(
         _difference(evaluation),
         _slices(evaluation),
         _passages(passages),
+        samples,
         "<h2>Pictures</h2>",
         *(picture(caption, svg, "svg+xml") for caption, svg in pictures.items()),
     ]

@@ -53,6 +53,7 @@ def _prepare_tensorflow() -> None:
     It writes that past Python, and before its own setting for how much it says is read.  As in evaluate, two processes
     can share a GPU, and products are not rounded to TensorFloat-32.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what the kernels of this processor cannot do
     said = os.dup(_STDERR)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, _STDERR)

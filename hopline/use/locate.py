@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hopline import artifacts
 from hopline.artifacts import Manifest
-from hopline.registry.registry import POINTER, Registry
+from hopline.registry.records import POINTER
+from hopline.registry.registry import Registry
 from hopline.runtime.errors import UserError
 from hopline.runtime.places import parse_place
 from hopline.schema import MANIFEST, MODEL

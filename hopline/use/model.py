@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hopline.model.tokenisers import tokenise
 from hopline.runtime.errors import UserError
 from hopline.schema import PAD, VOCABULARY_FILE
 from hopline.use import pieces
@@ -258,7 +259,8 @@ class Model:
 
     def words_of(self, text: str) -> list[str]:
         """The tokens of `text`, as the model reads them."""
-        return _texts(self.exported.call("score", text=[text])["words"])
+        lowercase = bool(self.located.manifest.facts.get("lowercase", False))
+        return tokenise(text, self.tokeniser, lowercase=lowercase)
 
     @property
     def by_character(self) -> bool:

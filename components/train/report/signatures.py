@@ -245,14 +245,17 @@ class Signatures(tf.Module):
 
         @tf.function(autograph=False, input_signature=piece)
         def attention(context: tf.Tensor, text: tf.Tensor) -> Outputs:
-            """As `score_piece`, and attention, (N, K, S): what every hop reads of the S words before, oldest first."""
+            """As `score_piece`, and attention, (N, K, slots): what every hop reads of each slot, oldest first.
+
+            The last slot ends at the word before.
+            """
             stream, result = self._read(context, text)
 
             def both(windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 probs = tf.stack(model.attention(windows[:, :-1]), axis=2)
                 return window_nll(model, windows), tf.cast(probs, tf.float32)
 
-            read = _spec([model.hops, self._context], tf.float32, "read")
+            read = _spec([model.hops, model.slots], tf.float32, "read")
             nll, found = self._map_windows(context, stream, both, [_NUMBER, read], at_once=_AT_ONCE)
             return {**result, "nll": nll, "attention": found}
 
