@@ -4,7 +4,6 @@ import pytest
 
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import fetch, fingerprint, source_files
-from hopline.runtime import places
 from hopline.runtime.errors import InternalError, UserError
 from hopline.runtime.places import is_remote
 from hopline.store import gcs
