@@ -8,7 +8,21 @@ from collections.abc import Sequence
 
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError
 from hopline.runtime.version import VERSION
-from pipelines.commands import clean, compile, doctor, run, runs, schedule, submit  # noqa: A004  the command's name
+from pipelines.commands import (
+    clean,
+    compare,
+    compile,  # noqa: A004  the command's name
+    doctor,
+    generate,
+    models,
+    rescore,
+    run,
+    runs,
+    schedule,
+    score,
+    serve,
+    submit,
+)
 from pipelines.commands.parsing import EXIT_CODES
 
 
@@ -46,7 +60,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (run, submit, runs, schedule, compile, doctor, clean):
+    using = (generate, score, rescore, serve)
+    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
         module.add(commands)
     return parser
 

@@ -28,6 +28,15 @@ def overwrite(registry, name: str, content: bytes | None) -> None:
         Store(registry.path).write(name, content)
 
 
+def litter(registry, name: str) -> None:
+    """Leaves under `name` what is none of the registry's; with a slash at its end it is a console's placeholder."""
+    if isinstance(registry.path, Path):
+        (registry.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (registry.path / name).write_text("{}")
+    else:
+        Store(registry.path).write(name, b"" if name.endswith("/") or not name else b"{}")
+
+
 def versions(registry) -> set[str]:
     if isinstance(registry.path, Path):
         return {path.name for path in (registry.path / "versions").iterdir()}

@@ -81,7 +81,8 @@ class Follower:
         if artifacts.verify(found, MODEL).id != champion.model_id:
             raise UserError(
                 f"{self._registry.location(champion.version)} is not the model {champion.model_id} that is champion",
-                remedy="restore it from a copy, or roll back to the version before it",
+                remedy="restore it from a copy, or go back: "
+                f"`hopline models rollback --registry {self._registry.path}`",
             )
         folders.place(found / SAVED_MODEL_FOLDER, ready)
         folders.link(found / schema.MANIFEST, ready / schema.MANIFEST)

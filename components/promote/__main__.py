@@ -12,6 +12,8 @@ from pathlib import Path
 
 from hopline import artifacts
 from hopline.artifacts import Manifest
+from hopline.config.promote import PromoteConfig
+from hopline.registry.card import describe
 from hopline.registry.registry import Registry
 from hopline.runtime import program
 from hopline.runtime.errors import StaleBlessingError
@@ -23,6 +25,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = program.parser("promote", "Makes a blessed model champion.")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--evaluation", type=Path, required=True, help="folder of its evaluation")
+    parser.add_argument("--promote-config", default="{}", help="the [promote] section as JSON")
     parser.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     parser.add_argument("--output", type=Path, required=True, help="folder to write the record of the promotion to")
     return parser
@@ -38,18 +41,23 @@ def _promote(options: argparse.Namespace) -> None:
     model = artifacts.verify(options.model, "model")
     evaluation = artifacts.verify(options.evaluation, "evaluation")
     _require_blessing(options.evaluation, evaluation, model)
+    named = PromoteConfig.from_json(options.promote_config)
+    numbers = options.evaluation / "evaluation.json"
+    content = json.loads(numbers.read_text(encoding="utf-8")) if numbers.is_file() else {}
+    card = describe(model, evaluation, content, license_name=named.license, limits=named.limits)
     champion = Registry(options.registry).promote(
         options.model,
         evaluation=evaluation.id,
         perplexity=evaluation.facts["challenger_perplexity"],
         split=evaluation.facts["split"],
         compared_with=evaluation.parents.get("champion", ""),
+        card=card,
     )
     with folders.whole(options.output) as folder:
         record = {"version": champion.version, "model_id": champion.model_id, "previous": champion.previous}
         folders.write_json(folder / "promotion.json", record)
         parents = {"model": model.id, "evaluation": evaluation.id}
-        artifacts.seal(folder, "promotion", parents=parents, config={}, facts=record)
+        artifacts.seal(folder, "promotion", parents=parents, config=named.to_dict(), facts={**record, "card": card})
     print(f"promote: model {champion.model_id[:12]} is champion, version {champion.version}", file=sys.stderr)
 
 

@@ -10,6 +10,7 @@ def promote(
     *,
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
+    promote_config: str,
     registry: str,
     work_dir: str,
     promotion: dsl.Output[dsl.Artifact],
@@ -21,6 +22,6 @@ def promote(
     from hopline.runtime.process import run_step
     from hopline.runtime.records import tell
 
-    arguments = {"model": model.path, "evaluation": evaluation.path, "registry": registry}
-    run_step("components.promote", {**arguments, "output": promotion.path}, work_dir)
+    artifacts = {"model": model.path, "evaluation": evaluation.path, "output": promotion.path}
+    run_step("components.promote", {**artifacts, "promote_config": promote_config, "registry": registry}, work_dir)
     tell("promotion", json.loads(Path(promotion.path, "promotion.json").read_text(encoding="utf-8")))

@@ -8,12 +8,15 @@ and a promotion first claims the number that its version will have.
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from hopline import artifacts, schema
 from hopline.artifacts import Manifest
+from hopline.registry.records import HISTORY
 from hopline.runtime import places
 from hopline.runtime.errors import UserError
 from hopline.schema import MODEL
@@ -22,7 +25,7 @@ from hopline.store.bucket import ABSENT, ConflictError
 from hopline.store.objects import Store
 
 VERSIONS = "versions"
-HISTORY = "history"
+REMOVED = "removed"  # a record for each version that `prune` removed
 _CLAIM = ".claim"  # the object that says whose a version is; a model's manifest does not name it
 
 
@@ -52,17 +55,29 @@ class Backend(Protocol):
     def write(self, name: str, value: dict[str, Any], *, over: Record | None) -> None:
         """Writes a record in the place of `over` (None: where there is none); raises ConflictError if it is not."""
 
-    def numbers(self) -> list[int]:
-        """Of the entries in the history."""
+    def write_text(self, name: str, text: str) -> None:
+        """Writes what only people read, whatever is there."""
+
+    def numbers(self, folder: str) -> list[int]:
+        """Of the records `<folder>/<number>.json`; whatever else is there is left out."""
+
+    def versions(self, *, whole: bool = True) -> list[int]:
+        """The numbers of the versions whose models are there; or also of those of which only files are left."""
 
     def keep(self, model: Path, number: int, owner: str) -> int:
         """Copies the model to the version `number`, or a higher one if another owner has that; returns which."""
 
     def discard(self, version: int) -> None:
-        """Removes a version that did not become champion."""
+        """Removes a version; one that was half removed before as well."""
 
     def check(self, version: int) -> Manifest:
-        """The version's manifest, when all of its files are as that says; raises UserError if they are not."""
+        """The version's manifest, when all of its files are as that says; raises UserError if they are not.
+
+        In an object store the digests are compared that it keeps with the objects.
+        """
+
+    def check_content(self, version: int, step: str) -> Manifest:
+        """`check`, with a digest made anew of every file; those in an object store are fetched for that."""
 
     def fetch(self, version: int, folder: Path, step: str) -> Path:
         """A local folder that holds the version: `folder`, if the version is not local already."""
@@ -81,8 +96,8 @@ class LocalBackend:
     def writing(self) -> Iterator[None]:
         folders.writable_folder(self._path, "the registry")
         with folders.locked(self._path / ".lock"):
-            for folder in (self._path, self._path / HISTORY, self._path / VERSIONS):
-                folder.mkdir(exist_ok=True)
+            for folder in (self._path, *(self._path / name for name in (HISTORY, VERSIONS))):
+                folders.writable_folder(folder, "the registry")
                 folders.remove_partial(folder)
             yield
 
@@ -96,10 +111,19 @@ class LocalBackend:
     def write(self, name: str, value: dict[str, Any], *, over: Record | None) -> None:
         if over is None and (self._path / name).exists():
             raise ConflictError(f"{self._path / name} exists")
+        (self._path / name).parent.mkdir(exist_ok=True)
         folders.write_json(self._path / name, value)  # nobody else has written it since: the writer holds the lock
 
-    def numbers(self) -> list[int]:
-        return [int(path.stem) for path in (self._path / HISTORY).glob("*.json")]
+    def write_text(self, name: str, text: str) -> None:
+        folders.write_text(self._path / name, text)
+
+    def numbers(self, folder: str) -> list[int]:
+        return _numbers(path.name for path in (self._path / folder).glob("*.json"))
+
+    def versions(self, *, whole: bool = True) -> list[int]:
+        found = (self._path / VERSIONS).glob(f"*/{schema.MANIFEST}" if whole else "*/")
+        names = (path.parent.name if whole else path.name for path in found)
+        return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
     def keep(self, model: Path, number: int, owner: str) -> int:
         folder = self._version(number)
@@ -112,6 +136,9 @@ class LocalBackend:
 
     def check(self, version: int) -> Manifest:
         return artifacts.verify(self._version(version), MODEL)
+
+    def check_content(self, version: int, step: str) -> Manifest:
+        return self.check(version)
 
     def fetch(self, version: int, folder: Path, step: str) -> Path:
         return self._version(version)
@@ -142,8 +169,16 @@ class ObjectStoreBackend:
     def write(self, name: str, value: dict[str, Any], *, over: Record | None) -> None:
         self._store.write(name, folders.json_text(value).encode(), expected=over.version if over else ABSENT)
 
-    def numbers(self) -> list[int]:
-        return [int(PurePosixPath(entry.name).stem) for entry in self._store.entries(f"{HISTORY}/")]
+    def write_text(self, name: str, text: str) -> None:
+        self._store.write(name, text.encode())
+
+    def numbers(self, folder: str) -> list[int]:
+        return _numbers(entry.name.removeprefix(f"{folder}/") for entry in self._store.entries(f"{folder}/"))
+
+    def versions(self, *, whole: bool = True) -> list[int]:
+        paths = [PurePosixPath(entry.name) for entry in self._store.entries(f"{VERSIONS}/") if entry.name[-1] != "/"]
+        found = {path.parts[1] for path in paths if not whole or path.parts[2:] == (schema.MANIFEST,)}
+        return sorted(int(name) for name in found if _NUMBER.fullmatch(name))
 
     def keep(self, model: Path, number: int, owner: str) -> int:
         while not self._claimed(number, owner):
@@ -166,10 +201,21 @@ class ObjectStoreBackend:
             self._store.delete(name)
 
     def check(self, version: int) -> Manifest:
+        self._require_readable(version)
         uri = self._version(version)
         return artifacts.parse_manifest(trees.check_tree(uri).decode(), uri, MODEL)
 
+    def check_content(self, version: int, step: str) -> Manifest:
+        with tempfile.TemporaryDirectory() as folder:
+            return artifacts.verify(self.fetch(version, Path(folder, "version"), step), MODEL)
+
+    def _require_readable(self, version: int) -> None:
+        """Raises `UserError` if there is no such version, or a newer hopline made it: told before files are read."""
+        found = self._store.read(f"{VERSIONS}/{version}/{schema.MANIFEST}")
+        artifacts.parse_manifest(found[0].decode(errors="replace") if found else "", self._version(version), MODEL)
+
     def fetch(self, version: int, folder: Path, step: str) -> Path:
+        self._require_readable(version)
         trees.fetch_tree(self._version(version), folder, step)
         return folder
 
@@ -201,8 +247,19 @@ def read_text(backend: Backend, version: int, name: str) -> tuple[Manifest, str]
         raise UserError(f"{where} has no {name}: an older hopline made it", remedy="promote a new model first")
     if file is None or hashlib.sha256(file.content).hexdigest() != parsed.files[name]:
         state = "differs from its recorded SHA-256" if file else "is missing"
-        raise UserError(f"{where}/{name} {state}", remedy="restore it from a copy, or roll back")
+        raise UserError(
+            f"{where}/{name} {state}", remedy="restore it from a copy, or go back: `hopline models rollback`"
+        )
     return parsed, file.content.decode()
+
+
+_NUMBER = re.compile("[1-9][0-9]*")
+
+
+def _numbers(names: Iterable[str]) -> list[int]:
+    """Of the names that are `<number>.json`; a store's console makes placeholders, and people leave files."""
+    found = (re.fullmatch(rf"({_NUMBER.pattern})\.json", name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
 
 
 def _record(found: tuple[bytes, str] | None) -> Record | None:

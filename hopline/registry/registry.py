@@ -3,12 +3,15 @@
     <registry>/
       champion.json      the champion: the last promotion or rollback (`Champion`)
       history/<n>.json   every promotion and rollback, from 1; create-only
-      versions/<v>/      the model directory that a promotion brought
+      versions/<v>/      the model directory that a promotion brought, and its card.md
+      removed/<v>.json   that a version was removed (`hopline.registry.upkeep`)
+      index.html         all this for people
 
 It lies in a local folder or in an object store (`hopline.registry.backends`).  A promotion writes, in this order: 1.
-the version, whole; 2. the pointer, over the one it was decided against and no other, so of several promotions exactly
-one wins; 3. the history entry, which is the pointer's text.  Killed before 2 it never happened: the old champion
-stands, and nobody reads what it left.  Killed before 3 it stands, and the next writer or `verify` adds the entry.
+the version, whole, and its card; 2. the pointer, over the one it was decided against and no other, so of several
+promotions exactly one wins; 3. the history entry, which is the pointer's text; 4. the page.  Killed before 2 it never
+happened: the old champion stands, and nobody reads what it left.  Killed before 3 or 4 it stands, and the next writer
+or `hopline models verify` adds what is missing.
 
 In a folder the version has its entry's number, and replaces what a killed promotion left there.  In an object store
 promotions may run at once, each with a number of its own: the loser removes its version, and one that was killed
@@ -17,111 +20,44 @@ leaves it to its retry, or else a gap.
 
 import contextlib
 import dataclasses
-import json
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hopline import artifacts
-from hopline.registry.backends import HISTORY, VERSIONS, Record, open_backend, read_text
-from hopline.runtime.errors import StaleBlessingError, UserError
+from hopline.registry.backends import REMOVED, VERSIONS, Record
+from hopline.registry.card import CARD, describe, render
+from hopline.registry.page import PAGE, render_page
+from hopline.registry.reader import Reader
+from hopline.registry.records import HISTORY, POINTER, Champion, entry_name
+from hopline.runtime.errors import HoplineError, StaleBlessingError, UserError
 from hopline.schema import MODEL
 from hopline.store.bucket import ConflictError
 
-POINTER = "champion.json"
+__all__ = ["Champion", "Registry"]
+
+_PAGE_TRIES = 3  # another promotion may come between reading the history and writing the page
 
 
-@dataclass(frozen=True)
-class Champion:
-    """What `champion.json` and an entry of the history say.
-
-    Attributes:
-        version: number of the model's folder.
-        model_id: id of the model's manifest.
-        fingerprint: of the corpus that the model was trained on.
-        evaluation: id of the evaluation that blessed the model.
-        perplexity: of the model in that evaluation.
-        split: the split it was measured on.
-        promoted: time of the promotion or rollback, UTC, ISO 8601.
-        history: number of its entry in the history.
-        previous: the version that a rollback goes to, None if there is none.
-    """
-
-    version: int
-    model_id: str
-    fingerprint: str
-    evaluation: str
-    perplexity: float
-    split: str
-    promoted: str
-    history: int
-    previous: int | None
-
-
-class Registry:
+class Registry(Reader):
     """The registry at `path`, a folder or the URI of an object store, which the first promotion makes."""
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = path
-        self._backend = open_backend(path)
-
-    def champion(self) -> Champion | None:
-        """The champion that stands now, or None before the first promotion.
-
-        Raises:
-            UserError: the pointer is damaged.
-        """
-        return self._pointer()[0]
-
-    def location(self, version: int) -> str:
-        """The path or URI of the model directory of `version`."""
-        return self._backend.locate(f"{VERSIONS}/{version}")
-
-    def fetch(self, version: int, folder: Path, step: str) -> Path:
-        """A local model directory of `version`: its own, or, from an object store, a copy made in `folder`.
-
-        `step` is the one whose progress is shown.
-
-        Raises:
-            UserError: there is no such version in the object store.
-        """
-        return self._backend.fetch(version, folder, step)
-
-    def version(self, model_id: str) -> int:
-        """The version of a model that is or was champion.
-
-        Raises:
-            UserError: the history has no such model.
-        """
-        for entry in self.history():
-            if entry.model_id == model_id:
-                return entry.version
-        raise UserError(
-            f"{self.path} has no version that is model {model_id}",
-            remedy="run the pipeline again, from resolve on, with the registry that resolve was given",
-        )
-
-    def read(self, version: int, name: str) -> tuple[artifacts.Manifest, str]:
-        """The manifest of `version`, and the text of its file `name`; nothing else of it is fetched.
-
-        Raises:
-            UserError: the version, or the file in it, is missing or damaged.
-        """
-        return read_text(self._backend, version, name)
-
-    def history(self) -> list[Champion]:
-        """Every promotion and rollback up to the champion's, oldest first; a missing entry is left out.
-
-        Raises:
-            UserError: the pointer or an entry is damaged.
-        """
-        champion = self.champion()
-        return self._history(champion) if champion else []
-
-    def promote(self, model: Path, *, evaluation: str, perplexity: float, split: str, compared_with: str) -> Champion:
+    def promote(
+        self,
+        model: Path,
+        *,
+        evaluation: str,
+        perplexity: float,
+        split: str,
+        compared_with: str,
+        card: Mapping[str, Any] | None = None,
+    ) -> Champion:
         """Makes the model directory `model` champion.
 
-        Asked again for the model that is champion already, it changes nothing and returns that champion.
+        Asked again for the model that is champion already, it only completes what a killed promotion did not write,
+        and returns that champion.
 
         Args:
             model: a sealed model directory; it is copied.
@@ -129,20 +65,22 @@ class Registry:
             perplexity: its perplexity there.
             split: the split it was measured on.
             compared_with: id of the model that it was compared with, "" if there was no champion.
+            card: what its card says (`hopline.registry.card.describe`); by default what its manifest says.
 
         Raises:
             StaleBlessingError: another model has become champion since.
             UserError: the registry or the model is damaged, or the blessing was used and the model replaced.
         """
         manifest = artifacts.read_manifest(model, MODEL)
-        with self._backend.writing():
+        with self.backend.writing():
             champion, pointer = self._pointer_with_history()
             if champion and champion.model_id == manifest.id:
+                self.publish()
                 return champion
             _refuse_stale(compared_with, champion)
             _refuse_spent_blessing(evaluation, self._history(champion) if champion else [])
             number = champion.history + 1 if champion else 1
-            version = self._backend.keep(model, number, owner=f"{evaluation} {manifest.id}")
+            version = self.backend.keep(model, number, owner=f"{evaluation} {manifest.id}")
             challenger = Champion(
                 version=version,
                 model_id=manifest.id,
@@ -153,50 +91,73 @@ class Registry:
                 promoted=_now(),
                 history=number,
                 previous=champion.version if champion else None,
+                card=dict(card or describe(manifest)),
             )
+            self.backend.write_text(f"{VERSIONS}/{version}/{CARD}", render(challenger, challenger.card))
             try:
                 return self._commit(challenger, pointer)
             except ConflictError:
                 rival = self.champion()
                 if rival and rival.version == version:  # the same promotion, run twice at once
                     return rival
-                self._backend.discard(version)
+                self.backend.discard(version)
                 if rival and rival.model_id == manifest.id:
                     return rival
                 _refuse_stale(compared_with, rival)
                 raise  # the champion was replaced, and rolled back to
 
-    def rollback(self) -> Champion:
+    def predecessor(self, champion: Champion) -> Champion:
+        """The entry, as it was promoted, of the version that a rollback from `champion` makes champion.
+
+        Raises:
+            UserError: there is no predecessor, its entry is missing, or its files are damaged.
+        """
+        if champion.previous is None:
+            raise UserError(
+                f"{self.path} holds no version before the champion's to roll back to",
+                remedy="promote a better model instead",
+            )
+        if champion.previous in self.backend.numbers(REMOVED):
+            raise UserError(
+                f"version {champion.previous}, which a rollback goes to, was removed by `hopline models prune`",
+                remedy="promote a better model instead",
+            )
+        self.backend.check(champion.previous)
+        entries = [entry for entry in self._entries(champion)[0] if entry.version == champion.previous]
+        if not entries:
+            raise UserError(
+                f"the history in {self.path} has no entry of version {champion.previous}",
+                remedy="restore it, or promote a better model instead",
+            )
+        return entries[-1]
+
+    def rollback(self, expected: Champion | None = None) -> Champion:
         """Makes the champion's predecessor champion again, as a new entry of the history.
 
         A second rollback goes on to the predecessor's own predecessor, never back to what was left.
 
+        Args:
+            expected: the champion to roll back from; by default whichever stands.
+
         Raises:
-            StaleBlessingError: another model became champion at this moment.
+            StaleBlessingError: another model is champion than `expected`, or became it at this moment.
             UserError: there is no predecessor, or its entry or its files are damaged.
         """
-        with self._backend.writing():
+        found = self.champion()
+        if found is None:  # before a folder is made for it
+            raise UserError(
+                f"{self.path} holds no version before the champion's to roll back to: it has no champion",
+                remedy="name the place of a registry",
+            )
+        with self.backend.writing():
             champion, pointer = self._pointer_with_history()
-            if champion is None or champion.previous is None:
-                raise UserError(
-                    f"{self.path} holds no version before the champion's to roll back to",
-                    remedy="promote a better model instead",
-                )
-            self._backend.check(champion.previous)
-            entries = [entry for entry in self._history(champion) if entry.version == champion.previous]
-            if not entries:
-                raise UserError(
-                    f"the history in {self.path} has no entry of version {champion.previous}",
-                    remedy="restore it, or promote a better model instead",
-                )
-            returning = dataclasses.replace(entries[-1], promoted=_now(), history=champion.history + 1)
+            if champion is None or champion != (expected or champion):
+                raise _stale_rollback(expected or found)
+            returning = dataclasses.replace(self.predecessor(champion), promoted=_now(), history=champion.history + 1)
             try:
                 return self._commit(returning, pointer)
             except ConflictError as error:
-                raise StaleBlessingError(
-                    f"version {champion.version} was replaced as champion before the rollback from it was done",
-                    remedy="look at the champion that stands now, and roll back again if that is wanted",
-                ) from error
+                raise _stale_rollback(champion) from error
 
     def verify(self) -> Champion | None:
         """Checks every file of the champion's version, and writes its history entry anew if that is missing.
@@ -208,27 +169,44 @@ class Registry:
         if champion is None:
             return None
         try:
-            manifest = self._backend.check(champion.version)
+            manifest = self.backend.check(champion.version)
         except UserError as error:
             raise UserError(
                 f"the champion, version {champion.version}, is damaged: {error.message}",
-                remedy=f"restore {self.location(champion.version)} from a copy, or roll back to the version before it",
+                remedy=f"restore {self.location(champion.version)} from a copy, or go back to the version before it: "
+                f"`hopline models rollback --registry {self.path}`",
             ) from error
         if manifest.id != champion.model_id:
             raise UserError(
-                f"{self._backend.locate(POINTER)} names model {champion.model_id}, but version "
+                f"{self.backend.locate(POINTER)} names model {champion.model_id}, but version "
                 f"{champion.version} holds {manifest.id}",
-                remedy=f"copy the last entry of {self._backend.locate(HISTORY)} over {POINTER}, or roll back",
+                remedy=f"copy the last entry of {self.backend.locate(HISTORY)} over {POINTER}, or go back to the "
+                f"version before it: `hopline models rollback --registry {self.path}`",
             )
-        if self._backend.read(_entry(champion.history)) is None:
-            with self._backend.writing():
-                self._enter(champion)
+        self.complete_history(champion)
         return champion
 
-    def _pointer(self) -> tuple[Champion | None, Record | None]:
-        record = self._backend.read(POINTER)
-        remedy = f"copy the last entry of {self._backend.locate(HISTORY)} over it"
-        return (_parse(record, self._backend.locate(POINTER), remedy), record) if record else (None, None)
+    def complete_history(self, champion: Champion) -> bool:
+        """Adds the champion's entry to the history if it is missing; returns whether it was."""
+        if self.backend.read(entry_name(champion.history)) is not None:
+            return False
+        with self.backend.writing():
+            self._enter(champion)
+        return True
+
+    def publish(self) -> None:
+        """Writes the page.  Where that fails the registry is complete without it: it is said, and no error."""
+        try:
+            for _ in range(_PAGE_TRIES):
+                versions, standing = self.lineage(), self.champion()
+                self.backend.write_text(PAGE, render_page(versions))
+                if self.champion() == standing:
+                    return
+        except (HoplineError, OSError) as error:
+            print(
+                f"warning: {self.backend.locate(PAGE)} was not written: {error}; `hopline models verify` writes it",
+                file=sys.stderr,
+            )
 
     def _pointer_with_history(self) -> tuple[Champion | None, Record | None]:
         """The pointer, for a writer: its entry is in the history, and nothing beyond it is.
@@ -236,40 +214,30 @@ class Registry:
         Raises:
             UserError: the history goes on beyond it, so the pointer was lost or an old one put back.
         """
-        newest = max(self._backend.numbers(), default=0)  # first, for another writer may move the pointer on
+        newest = max(self.backend.numbers(HISTORY), default=0)  # first, for another writer may move the pointer on
         champion, record = self._pointer()
         reached = champion.history if champion else 0
         if newest > reached:
             raise UserError(
-                f"{self._backend.locate(POINTER)} is missing or old: the history goes on to {newest}, but the "
+                f"{self.backend.locate(POINTER)} is missing or old: the history goes on to {newest}, but the "
                 f"pointer's entry is {reached}",
-                remedy=f"copy {self._backend.locate(_entry(newest))} over it",
+                remedy=f"copy {self.backend.locate(entry_name(newest))} over it",
             )
         if champion and newest < reached:
             self._enter(champion)
         return champion, record
 
-    def _history(self, champion: Champion) -> list[Champion]:
-        names = [_entry(number) for number in range(1, champion.history)]
-        found = zip(names, self._backend.read_all(names), strict=True)
-        remedy = "restore it, or remove it"
-        older = [_parse(record, self._backend.locate(name), remedy) for name, record in found if record]
-        return [*older, champion]
-
     def _commit(self, champion: Champion, pointer: Record | None) -> Champion:
         """Moves the pointer from `pointer`, as it was read, to `champion`; raises ConflictError if it has moved."""
-        self._backend.write(POINTER, dataclasses.asdict(champion), over=pointer)
+        self.backend.write(POINTER, champion.content(), over=pointer)
         self._enter(champion)
+        self.publish()
         return champion
 
     def _enter(self, champion: Champion) -> None:
         """Adds the champion to the history, unless another writer has."""
         with contextlib.suppress(ConflictError):
-            self._backend.write(_entry(champion.history), dataclasses.asdict(champion), over=None)
-
-
-def _entry(number: int) -> str:
-    return f"{HISTORY}/{number}.json"
+            self.backend.write(entry_name(champion.history), champion.content(), over=None)
 
 
 def _refuse_spent_blessing(evaluation: str, history: list[Champion]) -> None:
@@ -291,21 +259,12 @@ def _refuse_stale(compared_with: str, champion: Champion | None) -> None:
         )
 
 
-def _parse(record: Record, place: str, remedy: str) -> Champion:
-    """What the record says.
-
-    Raises:
-        UserError: it is not JSON, or not of this form.
-    """
-    try:
-        champion = Champion(**json.loads(record.content))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{place} is damaged: {error}", remedy=remedy) from error
-    for field in dataclasses.fields(Champion):
-        value = getattr(champion, field.name)
-        if not isinstance(value, field.type):  # type: ignore[arg-type]
-            raise UserError(f"{place} is damaged: {field.name} is {value!r}", remedy=remedy)
-    return champion
+def _stale_rollback(champion: Champion) -> StaleBlessingError:
+    return StaleBlessingError(
+        f"version {champion.version} was replaced as champion before the rollback from it was done",
+        remedy="look at the champion that stands now (`hopline models list`), and repeat `hopline models rollback` if "
+        "that is wanted",
+    )
 
 
 def _called(model_id: str) -> str:

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from hopline.runtime.errors import InternalError
@@ -38,6 +38,13 @@ class Entry:
     def content(self) -> str:
         """Tells contents apart: objects of different content differ in it, whatever operation found them."""
         return self.md5 or self.version
+
+
+def media_type(name: str) -> str:
+    """The media type of the small object `name`, so that a browser shows a page that it is pointed at."""
+    kinds = {".html": "text/html", ".json": "application/json", ".md": "text/markdown"}
+    kind = kinds.get(PurePosixPath(name).suffix)
+    return f"{kind}; charset=utf-8" if kind else "application/octet-stream"
 
 
 class ConflictError(InternalError):

@@ -19,7 +19,7 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from hopline.runtime.errors import UserError
-from hopline.store.bucket import CHUNK_BYTES, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
+from hopline.store.bucket import CHUNK_BYTES, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError, media_type
 
 _PASSING = {408, 429, 500, 502, 503, 504}  # HTTP codes that another attempt may not meet
 # A session of several requests survives a short failure; all else is tried again by the caller.
@@ -69,7 +69,9 @@ class GoogleBucket:
     def write(self, name: str, data: bytes, expected: str | None) -> str:
         blob = self._bucket.blob(name)
         condition = None if expected is None else int(expected or 0)
-        blob.upload_from_string(data, if_generation_match=condition, retry=None, timeout=TIMEOUT_SECONDS)
+        blob.upload_from_string(
+            data, media_type(name), if_generation_match=condition, retry=None, timeout=TIMEOUT_SECONDS
+        )
         return str(blob.generation)
 
     def upload(self, path: Path, name: str, sha256: str, report: Callable[[int], None]) -> None:

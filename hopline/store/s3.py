@@ -17,7 +17,16 @@ from botocore import exceptions as core
 from botocore.config import Config
 
 from hopline.runtime.errors import UserError
-from hopline.store.bucket import ABSENT, CHUNK_BYTES, THREADS, TIMEOUT_SECONDS, ConflictError, Entry, UnavailableError
+from hopline.store.bucket import (
+    ABSENT,
+    CHUNK_BYTES,
+    THREADS,
+    TIMEOUT_SECONDS,
+    ConflictError,
+    Entry,
+    UnavailableError,
+    media_type,
+)
 
 _PARTS = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, max_concurrency=THREADS)
 # 409 is the answer to one of two conditional writes at the same moment.
@@ -78,8 +87,9 @@ class AmazonBucket:
         condition: dict[str, Any] = {}
         if expected is not None:
             condition = {"IfNoneMatch": "*"} if expected == ABSENT else {"IfMatch": expected}
-        version: str = self._client.put_object(Bucket=self._name, Key=name, Body=data, **condition)["ETag"]
-        return version
+        kind = media_type(name)
+        written = self._client.put_object(Bucket=self._name, Key=name, Body=data, ContentType=kind, **condition)
+        return str(written["ETag"])
 
     def upload(self, path: Path, name: str, sha256: str, report: Callable[[int], None]) -> None:
         taken, lock = 0, threading.Lock()

@@ -15,7 +15,7 @@ from pipelines.cli import main
 from pipelines.config.config import Config
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["submit"], ["compile"], ["doctor"], ["clean"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["compare"], ["submit"], ["compile"], ["doctor"], ["clean"]])
 def test_every_help_shows_an_example_and_the_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])

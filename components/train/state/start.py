@@ -43,7 +43,8 @@ def promoted_model(registry: str, model_id: str, examples: Manifest, model_confi
     folder = promoted.fetch(version, copy, "train")
     if artifacts.verify(folder, manifest.kind).id != model_id:
         raise UserError(
-            f"{promoted.location(version)} is not model {model_id}", remedy="restore it from a copy, or roll back"
+            f"{promoted.location(version)} is not model {model_id}",
+            remedy=f"restore it from a copy, or go back: `hopline models rollback --registry {registry}`",
         )
     return folder
 

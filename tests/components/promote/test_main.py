@@ -16,11 +16,13 @@ def make_model(folder, weights):
     return artifacts.seal(folder, "model", parents={}, config={}, facts={"fingerprint": "corpus"})
 
 
-def make_evaluation(folder, model_id, *, decision="promote", written=None, champion=""):
+def make_evaluation(folder, model_id, *, decision="promote", written=None, champion="", content=None):
     folder.mkdir()
+    if content is not None:
+        folders.write_json(folder / "evaluation.json", content)
     folders.write_json(folder / "decision.json", {"decision": written or decision, "reasons": []})
     parents = {"model": model_id} | ({"champion": champion} if champion else {})
-    facts = {"decision": decision, "split": "test", "challenger_perplexity": 90.0}
+    facts = {"decision": decision, "split": "test", "challenger_perplexity": 90.0, "reasons": ["gain: much"]}
     return artifacts.seal(folder, "evaluation", parents=parents, config={}, facts=facts)
 
 
@@ -34,10 +36,10 @@ def world(tmp_path):
         def evaluate(self, model_id=None, **values):
             return make_evaluation(tmp_path / "evaluation", model_id or self.model.id, **values)
 
-        def promote(self):
+        def promote(self, *more):
             folders = {name: str(tmp_path / name) for name in ("model", "evaluation", "registry", "work-dir")}
             argv = [part for name, folder in folders.items() for part in (f"--{name}", folder)]
-            return main([*argv, "--output", str(self.output)])
+            return main([*argv, "--output", str(self.output), *more])
 
         def failure(self):
             return read_failure(tmp_path / "work-dir" / "failure.json").message
@@ -60,6 +62,24 @@ def test_the_output_records_the_promotion(world):
     assert manifest.parents == {"model": world.model.id, "evaluation": evaluation.id}
     record = json.loads((world.output / "promotion.json").read_text())
     assert record == {"version": 1, "model_id": world.model.id, "previous": None}
+
+
+def test_the_version_has_a_card_of_model_evaluation_and_configuration(world, tmp_path):
+    world.evaluate(content={"split": "test", "tokens": 10, "baselines": {"kneser-ney": {"perplexity": 119.5}}})
+    assert world.promote("--promote-config", '{"license": "CC0-1.0", "limits": ["Not for poems."]}') == ExitCode.DONE
+    text = (tmp_path / "registry" / "versions" / "1" / "card.md").read_text()
+    for said in ("Licence: CC0-1.0", "- Not for poems.", "- gain: much", "| Baseline: kneser-ney | 119.50 |"):
+        assert said in text
+    card = world.registry.champion().card
+    assert (card["license"], card["baselines"]) == ("CC0-1.0", {"kneser-ney": 119.5})
+    assert artifacts.verify(world.output, "promotion").facts["card"] == card
+
+
+def test_a_key_that_promote_does_not_know_is_a_users_error_before_anything_is_promoted(world):
+    world.evaluate()
+    assert world.promote("--promote-config", '{"licence": "CC0-1.0"}') == ExitCode.USER
+    assert 'did you mean "promote.license"' in read_failure(world.output.parent / "work-dir" / "failure.json").remedy
+    assert world.registry.champion() is None
 
 
 def test_a_retry_succeeds(world):

@@ -10,21 +10,9 @@ from hopline import artifacts
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import StaleBlessingError, UserError
 from hopline.store import folders, trees
-from tests.registries import model_id, overwrite, promote, versions
+from tests.registries import litter, model_id, overwrite, promote, versions
 
 fork = multiprocessing.get_context("fork")
-
-
-@pytest.fixture(params=["local", "gs", "s3"])
-def registry(request, tmp_path, bucket):
-    """An empty registry in each kind of place."""
-    return Registry(tmp_path / "registry" if request.param == "local" else f"{bucket(request.param)}/registry")
-
-
-@pytest.fixture
-def local_registry(tmp_path):
-    """An empty registry in a folder, for tests that look into the folder or kill what writes there."""
-    return Registry(tmp_path / "registry")
 
 
 def test_an_empty_registry_has_no_champion_and_no_history(registry):
@@ -165,6 +153,7 @@ KILLS = [
     ("place", 1, False),  # before anything
     ("_sync_tree", 1, False),  # half-way through the version's folder
     ("place", 1, True),  # after the version
+    ("write_text", 1, True),  # after its card
     ("write_json", 1, False),  # before the pointer
 ]
 
@@ -192,19 +181,29 @@ def test_killed_before_the_pointer_moves_the_old_champion_stands_and_the_next_pr
     assert not [path for path in local_registry.path.rglob("*") if path.name.endswith(".partial")]
 
 
+LATE_KILLS = [
+    ("write_json", 1, True),  # after the pointer
+    ("write_json", 2, True),  # after the history entry
+    ("write_text", 4, True),  # after the page
+]
+
+
 @pytest.mark.multiprocess
-def test_killed_after_the_pointer_moved_the_promotion_stands_and_the_next_one_completes_the_history(
-    local_registry, model
+@pytest.mark.parametrize("kill", LATE_KILLS)
+@pytest.mark.parametrize("retried", [True, False], ids=["retried", "another"])
+def test_killed_after_the_pointer_moved_the_promotion_stands_and_the_next_run_completes_the_rest(
+    local_registry, model, kill, retried
 ):
-    process = fork.Process(target=_promote_and_die, args=(local_registry.path, model("a"), "write_json", 1, True))
+    process = fork.Process(target=_promote_and_die, args=(local_registry.path, model("a"), *kill))
     process.start()
     process.join()
     assert process.exitcode == 9
     champion = local_registry.champion()
     assert champion.model_id == model_id(model("a"))
-    second = promote(local_registry, model("b"))
-    assert local_registry.history() == [champion, second]
+    second = promote(local_registry, model("a" if retried else "b"))
+    assert local_registry.history() == ([champion] if retried else [champion, second])
     assert (local_registry.path / "history" / "1.json").exists()
+    assert f"Version {second.version} is champion" in (local_registry.path / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -241,6 +240,85 @@ def test_a_lost_pointer_does_not_let_a_promotion_overwrite_the_versions(registry
     with pytest.raises(UserError, match="the history goes on to 2"):
         promote(registry, model("c"))
     assert artifacts.verify(registry.fetch(1, tmp_path / "fetched", "test"), "model").id == model_id(model("a"))
+
+
+def test_a_clock_that_goes_back_changes_no_order(registry, model, monkeypatch):
+    first = promote(registry, model("a"))
+    monkeypatch.setattr("hopline.registry.registry._now", lambda: "2001-01-01T00:00:00+00:00")
+    second = promote(registry, model("b"))
+    assert registry.history() == [first, second]
+    older, newer = registry.lineage()
+    assert (older.state, newer.state) == ("predecessor", "champion")
+    assert older.reigns[0].length is None
+    assert registry.rollback().version == 1
+
+
+def test_the_champion_of_a_deleted_version_is_named_and_a_rollback_leaves_it(registry, model):
+    promote(registry, model("a"))
+    promote(registry, model("b"))
+    registry.backend.discard(2)
+    assert registry.champion().version == 2
+    with pytest.raises(UserError, match="the champion, version 2, is damaged") as caught:
+        registry.verify()
+    assert f"`hopline models rollback --registry {registry.path}`" in caught.value.remedy
+    assert registry.rollback().version == 1
+    assert registry.verify().version == 1
+
+
+def test_a_damaged_entry_of_the_history_hides_neither_the_champion_nor_the_way_back(registry, model):
+    for name in "abc":
+        promote(registry, model(name))
+    overwrite(registry, "history/1.json", b"{")
+    assert registry.champion().version == 3
+    assert registry.version(model_id(model("b"))) == 2
+    assert [version.number for version in registry.lineage()] == [2, 3]
+    with pytest.raises(UserError, match=r"history/1\.json is damaged"):
+        registry.history()
+    assert registry.rollback().version == 2
+
+
+def test_what_consoles_and_people_leave_beside_the_records_is_no_entry(registry, model):
+    promote(registry, model("a"))
+    for name in ("history/notes.json", "history/01.json", "versions/old/manifest.json"):
+        litter(registry, name)
+    if not isinstance(registry.path, Path):
+        for placeholder in ("", "history/", "versions/", "versions/1/", "removed/"):
+            litter(registry, placeholder)
+    second = promote(registry, model("b"))
+    assert (second.version, second.history) == (2, 2)
+    assert registry.verify() == second
+    assert registry.backend.versions(whole=False) == [1, 2]
+
+
+def test_a_rollback_from_a_champion_that_was_replaced_meanwhile_is_refused(registry, model):
+    promote(registry, model("a"))
+    shown = promote(registry, model("b"))
+    champion = promote(registry, model("c"))
+    with pytest.raises(StaleBlessingError, match="version 2 was replaced"):
+        registry.rollback(shown)
+    assert registry.champion() == champion
+
+
+def test_a_rollback_makes_no_registry_where_none_was(local_registry):
+    with pytest.raises(UserError, match="has no champion"):
+        local_registry.rollback()
+    assert not local_registry.path.exists()
+
+
+def damaged():
+    raise UserError("damaged", remedy="mend it")
+
+
+@pytest.mark.parametrize("spoiled", ["a folder", "damage"])
+def test_a_page_that_cannot_be_written_undoes_no_promotion(local_registry, model, spoiled, capsys, monkeypatch):
+    local_registry.path.mkdir()
+    if spoiled == "a folder":
+        (local_registry.path / "index.html").mkdir()
+    else:
+        monkeypatch.setattr(local_registry, "lineage", damaged)
+    champion = promote(local_registry, model("a"))
+    assert local_registry.champion() == champion
+    assert "index.html was not written" in capsys.readouterr().err
 
 
 def test_verify_restores_a_missing_history_entry(registry, model):

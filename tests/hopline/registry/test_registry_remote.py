@@ -94,7 +94,8 @@ REMOTE_KILLS = [
     ("write", 1, True),  # after the claim
     ("upload_file", 1, True),  # half-way through the version
     ("write", 2, True),  # after the version, whose manifest is last
-    ("write", 3, False),  # before the pointer
+    ("write", 3, True),  # after its card
+    ("write", 4, False),  # before the pointer
 ]
 
 
@@ -120,8 +121,10 @@ def test_killed_before_the_pointer_moves_in_an_object_store_the_old_champion_sta
 
 
 @pytest.mark.multiprocess
-def test_killed_after_the_pointer_moved_in_an_object_store_the_promotion_stands(remote_registry, model):
-    process = fork.Process(target=_promote_remotely_and_die, args=(remote_registry.path, model("a"), "write", 3, True))
+@pytest.mark.parametrize("writes", [4, 5, 6], ids=["pointer", "history", "page"])
+def test_killed_after_the_pointer_moved_in_an_object_store_the_promotion_stands(remote_registry, model, writes):
+    kill = ("write", writes, True)
+    process = fork.Process(target=_promote_remotely_and_die, args=(remote_registry.path, model("a"), *kill))
     process.start()
     process.join()
     assert process.exitcode == 9
@@ -130,3 +133,22 @@ def test_killed_after_the_pointer_moved_in_an_object_store_the_promotion_stands(
     assert remote_registry.history() == [champion]
     second = promote(remote_registry, model("b"))
     assert remote_registry.history() == [champion, second]
+    assert [version.number for version in remote_registry.lineage()] == [1, 2]
+    assert b"Version 2 is champion" in remote_registry.backend.read("index.html").content
+
+
+def _media_type(uri: str, name: str) -> str:
+    bucket, _, prefix = uri.partition("://")[2].partition("/")
+    if uri.startswith("gs://"):
+        from google.cloud import storage
+
+        return storage.Client().bucket(bucket).get_blob(f"{prefix}/{name}").content_type
+    import boto3
+
+    return boto3.client("s3").head_object(Bucket=bucket, Key=f"{prefix}/{name}")["ContentType"]
+
+
+def test_a_browser_shows_the_page_in_a_bucket_as_a_page(remote_registry, model):
+    promote(remote_registry, model("a"))
+    assert _media_type(remote_registry.path, "index.html").startswith("text/html")
+    assert _media_type(remote_registry.path, "versions/1/card.md").startswith("text/markdown")
