@@ -36,8 +36,8 @@ class TrainConfig(Section):
     weight_decay: float = 0.0  # of AdamW, decoupled: of matrices alone, not of biases, gains and other vectors
     clip_norm: float = 0.390625  # of the global gradient of the mean loss; 0 for none
     learning_rate: float = 1.28
-    # "plateau" (divided by `anneal` when validation does not improve; training ends below `min_learning_rate`), "cosine"
-    # (down to `min_learning_rate` over all steps), or "constant".
+    # "plateau" (divided by `anneal` when validation does not improve; training ends below `min_learning_rate`),
+    # "cosine" (down to `min_learning_rate` over all steps), or "constant".
     schedule: str = "plateau"
     warmup_steps: int = 0  # over which the learning rate rises in a line from 0
     anneal: float = 1.5  # of the schedule "plateau"
