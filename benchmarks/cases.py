@@ -12,7 +12,7 @@ from components.train.loop.step import TrainStep, lane_count
 from components.train.loop.trainer import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
-from hopline.model.layers import masked_softmax
+from hopline.model.band import masked_softmax
 from hopline.model.network import MemoryNetwork
 from hopline.model.streams import TokenStream
 from hopline.schema import PAD

@@ -18,11 +18,12 @@ from hopline.artifacts import read_manifest
 from hopline.schema import EXAMPLES
 from pipelines.config.config import Config
 
+DROPOUT = {"drop_memory": 0.2, "drop_state": 0.2}
 ADAMW = {"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.01}
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd, tied": ("output", {}),
-    "sgd, untied, dropout": ("none", {"dropout": 0.2}),
-    "adamw, tied, dropout": ("output", {**ADAMW, "dropout": 0.2}),
+    "sgd, untied, dropout": ("none", DROPOUT),
+    "adamw, tied, dropout": ("output", {**ADAMW, **DROPOUT}),
     "adamw, untied": ("none", ADAMW),
 }
 WORKERS = (1, 2, 4)

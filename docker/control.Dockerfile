@@ -22,7 +22,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c cons
 RUN /opt/venv/bin/pip uninstall --yes --quiet pip
 COPY LICENSE /opt/hopline/
 COPY hopline /opt/hopline/hopline
-COPY components/__init__.py components/__main__.py components/images.py /opt/hopline/components/
+COPY components/__init__.py components/__main__.py components/images.py components/steps.py /opt/hopline/components/
 COPY components/follow /opt/hopline/components/follow
 COPY components/resolve /opt/hopline/components/resolve
 COPY components/promote /opt/hopline/components/promote

@@ -25,7 +25,7 @@ RUN /opt/venv/bin/pip uninstall --yes --quiet libclang pip \
     && rm -rf /opt/venv/lib/python3*/site-packages/tensorflow/include
 COPY LICENSE /opt/hopline/
 COPY hopline /opt/hopline/hopline
-COPY components/__init__.py components/__main__.py components/images.py /opt/hopline/components/
+COPY components/__init__.py components/__main__.py components/images.py components/steps.py /opt/hopline/components/
 COPY components/train /opt/hopline/components/train
 COPY components/evaluate /opt/hopline/components/evaluate
 COPY k8s/base/training-job.yaml /opt/hopline/k8s/base/

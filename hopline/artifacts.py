@@ -12,25 +12,29 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hopline.runtime import code
 from hopline.runtime.errors import UserError
 from hopline.runtime.version import VERSION
 from hopline.schema import MANIFEST
 from hopline.store import folders
 
 SCHEMA_VERSION = 1
-KEPT_RESULTS = 4  # per step in the work folder; older ones are removed
+KEPT_RESULTS = 4  # finished ones, per step in the work folder; older ones are removed
+KEPT_UNFINISHED = 16  # works in progress, likewise: whoever kills more trainings than this does not mean to continue
+TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras", "numpy")  # libraries that determine what a step computes
+_SCRATCH = "scratch"
 _RECORDED_VERSIONS = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-transform", "apache-beam", "numpy")
 
 
@@ -60,22 +64,36 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def json_value(value: Any) -> Any:
+    """`value` with every float that JSON cannot hold as one of the strings "nan", "inf" and "-inf".
+
+    The one rule for what is reported; `float` reads both.
+    """
+    if isinstance(value, dict):
+        return {key: json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def content_key(**inputs: Any) -> str:
     """A name for a result, made of everything that determines it."""
     return hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:16]
 
 
-def code_digest(*packages: str) -> str:
-    """SHA-256 over the Python sources of `packages`, so that a result never outlives the code that made it."""
-    digest = hashlib.sha256()
-    for package in packages:
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise ValueError(f"{package} is not an importable package")
-        for location in spec.submodule_search_locations:
-            for source in sorted(Path(location).rglob("*.py")):
-                digest.update(str(source.relative_to(location)).encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+def code_digest(*programs: str, libraries: Sequence[str] = ()) -> str:
+    """What makes a result besides its inputs, so that the result never outlives it: our code and others'.
+
+    Args:
+        programs: modules that are run, such as "components.train.worker".  What they reach by imports counts, comments
+            and docstrings do not (`hopline.runtime.code`).
+        libraries: distributions whose versions count; those that are not installed count as absent.
+
+    Raises:
+        ValueError: a program is not there.
+    """
+    versions = {name: _version(name) for name in libraries}
+    return content_key(code=code.digest(programs), libraries=versions)
 
 
 def git_revision() -> str:
@@ -223,7 +241,7 @@ def produce(
             found = True
         except UserError:  # absent or damaged: either way it is built anew
             found = False
-            scratch = slot / "scratch"
+            scratch = slot / _SCRATCH
             scratch.mkdir(exist_ok=True)
             folders.remove_partial(slot)
             with folders.whole(result) as temporary:
@@ -232,20 +250,45 @@ def produce(
             shutil.rmtree(scratch)
         os.utime(slot)
         folders.place(result, output)
-    _prune(work / step, keep=KEPT_RESULTS)
+    _prune(work / step)
     return read_manifest(output, kind), found
 
 
-def _prune(folder: Path, keep: int) -> None:
-    slots = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    for slot in slots[:-keep]:
+def _prune(folder: Path) -> None:
+    """Removes the oldest finished results and, counted by itself, the oldest unfinished work.
+
+    A finished result costs its time again; unfinished work may be a long training's only checkpoint, so it gives way
+    only to more unfinished work.  What another process is at is locked, and stays.
+    """
+    slots = [path for path in folder.iterdir() if path.is_dir()]
+    unfinished = [slot for slot in slots if (slot / _SCRATCH).exists()]
+    finished = [slot for slot in slots if slot not in unfinished]
+    doomed = (
+        sorted(finished, key=_last_change)[:-KEPT_RESULTS] + sorted(unfinished, key=_last_change)[:-KEPT_UNFINISHED]
+    )
+    for slot in doomed:
         with contextlib.suppress(BlockingIOError, FileNotFoundError), folders.locked(slot / "lock", wait=False):
             shutil.rmtree(slot, ignore_errors=True)
 
 
+def _last_change(slot: Path) -> float:
+    """When a folder in the slot was last written to: a checkpoint deep in it leaves the slot's own time as it was."""
+    times = [slot.stat().st_mtime]
+    for parent, names, _ in os.walk(slot / _SCRATCH):
+        for name in (".", *names):
+            with contextlib.suppress(FileNotFoundError):  # whoever works there removes as well
+                times.append((Path(parent) / name).stat().st_mtime)
+    return max(times)
+
+
 def _versions() -> dict[str, str]:
     found = {"hopline": VERSION}  # which is not installed as a distribution in an image
-    for name in _RECORDED_VERSIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+    return found | {name: version for name in _RECORDED_VERSIONS if (version := _version(name))}
+
+
+def _version(distribution: str) -> str:
+    """The installed version of a distribution; "" where there is none."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

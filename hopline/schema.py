@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 PAD, UNKNOWN, EOS = 0, 1, 2
 RESERVED_WORDS = ("<pad>", "<unk>", "<eos>")  # by id
+TOKENISERS = ("words", "whitespace", "characters")  # hopline.model.tokenisers says what they do
 
 SPLITS = ("train", "valid", "test")
 EVALUATION_SPLITS = ("valid", "test")
@@ -24,11 +25,14 @@ MANIFEST = "manifest.json"  # seals every directory that one step leaves for ano
 EXAMPLES = "examples"  # the manifest's kind
 MODEL = "model"  # the kind of a model's manifest
 SAVED_MODEL_FOLDER = "saved_model"  # in a model's folder
+INPUT_EXAMPLE_FILE = "input_example.json"  # beside it: for each signature a request of TensorFlow Serving's form
 VOCABULARY_FILE = "vocabulary.txt"
 TRANSFORM_FOLDER = "transform"
 SHARDS_FOLDER = "shards"
 TEXT_FOLDER = "text"
 STATISTICS_FILE = "statistics.json"
+
+OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --output of `hopline run`: known by these
 
 WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
 

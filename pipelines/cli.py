@@ -13,10 +13,14 @@ from pipelines.commands import (
     compare,
     compile,  # noqa: A004  the command's name
     doctor,
+    generate,
     models,
+    rescore,
     run,
     runs,
     schedule,
+    score,
+    serve,
     submit,
 )
 from pipelines.commands.parsing import EXIT_CODES
@@ -56,7 +60,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (run, compare, models, submit, runs, schedule, compile, doctor, clean):
+    using = (generate, score, rescore, serve)
+    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
         module.add(commands)
     return parser
 

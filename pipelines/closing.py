@@ -13,6 +13,7 @@ from pipelines.output import Output
 from pipelines.run import Run
 
 _TAIL_LINES = 30
+_KNESER_NEY = "kneser_ney_"  # and the order: a key of the evaluation's baselines
 _MODELS = (("challenger", "challenger_perplexity"), ("champion", "champion_perplexity"))
 
 
@@ -29,14 +30,50 @@ def print_result(run: Run, output: Output, console: Console) -> None:
     registry = Registry(output.registry)
     champion = registry.champion()
     rows += [("registry", _shown(registry.location(champion.version)) if champion else "no champion yet")]
+    rows += sample_rows((run.evaluation or {}).get("samples", {}))
     print_rows(rows, console)
 
 
 def decision_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Perplexities and the decision with its reasons, from the facts of an evaluation."""
-    rows = [(name, f"perplexity {facts[key]:.2f} on {facts['split']}") for name, key in _MODELS if key in facts]
+    beside = _baselines(facts.get("baselines", {}))
+    rows = [
+        (name, f"perplexity {_number(facts[key])} on {facts['split']}{beside if name == 'challenger' else ''}")
+        for name, key in _MODELS
+        if key in facts
+    ]
     verb = "promoted" if facts["decision"] == "promote" else "rejected: the champion stays as it was"
     return [*rows, ("decision", verb), *(("", reason) for reason in facts["reasons"])]
+
+
+def sample_rows(samples: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Continuations of held-out beginnings, and a sentence with the likeliest words at each place."""
+    rows = [
+        ("writes" if number == 0 else "", f"{beginning} >>{drawn}".replace("\n", " "))
+        for number, (beginning, drawn) in enumerate(samples.get("continuations", []))
+    ]
+    for number, (word, likeliest) in enumerate(samples.get("likeliest", [])):
+        told = ", ".join(f"{likely} {share:.0%}" for likely, share in likeliest)
+        rows.append(("expects" if number == 0 else "", f"{word:<16} {told}"))
+    return rows
+
+
+def _baselines(perplexities: Mapping[str, Any]) -> str:
+    """What the training text alone predicts: its word frequencies, and the best of its n-grams."""
+    parts = []
+    if "unigram" in perplexities:
+        parts.append(f"word frequencies alone {_number(perplexities['unigram'], 0)}")
+    grams = {key: value for key, value in perplexities.items() if key.startswith(_KNESER_NEY)}
+    finite = {key: value for key, value in grams.items() if not isinstance(value, str)}
+    if finite:
+        best = min(finite, key=lambda key: finite[key])
+        parts.append(f"Kneser-Ney {best.removeprefix(_KNESER_NEY)}-gram {_number(finite[best], 0)}")
+    return "; " + ", ".join(parts) if parts else ""
+
+
+def _number(value: float | str, digits: int = 1) -> str:
+    """A perplexity; a string stands for one that is not finite."""
+    return value if isinstance(value, str) else f"{value:.{digits}f}"
 
 
 def skipped_row(resolution: Mapping[str, str]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from kfp import compiler
 from hopline.runtime.errors import UserError
 from hopline.store.folders import write_text
 from pipelines.config.config import Config
+from pipelines.config.workers import require_runnable
 from pipelines.pipeline import parameters, training_pipeline
 
 
@@ -27,8 +28,9 @@ def write_pipeline(config: Config, path: Path) -> None:
     """Writes `pipeline_yaml` to `path`, whole or not at all.
 
     Raises:
-        UserError: `path` cannot be written.
+        UserError: `path` cannot be written, or no run of the pipeline could come to its end.
     """
+    require_runnable(config)
     text = pipeline_yaml(config)
     try:
         write_text(path.absolute(), text)

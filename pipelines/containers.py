@@ -19,8 +19,9 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from kfp import local
 
-from components.images import BY_STEP
-from hopline.config.corpus import EMBEDDED_CORPUS, CorpusConfig
+from components.steps import IMAGES
+from hopline.config.corpus import EMBEDDED_CORPORA, CorpusConfig
+from hopline.corpus.local import divide
 from hopline.runtime.errors import ExitCode, UserError
 from hopline.runtime.progress import STATUS_VARIABLE
 from hopline.schema import SPLITS
@@ -40,7 +41,7 @@ def prepare(output: Path, folders: Sequence[Path]) -> None:
     """
     users = set()
     with engine() as client:
-        for image in sorted(set(BY_STEP.values())):
+        for image in sorted(set(IMAGES.values())):
             try:
                 users.add(client.images.get(image).attrs["Config"]["User"])
             except ImageNotFound as error:
@@ -155,11 +156,11 @@ def corpus_source(pattern: str) -> str | None:
     Raises:
         UserError: it lies where a container has folders of its own.
     """
-    if pattern in {"", EMBEDDED_CORPUS}:
+    if pattern in {"", *EMBEDDED_CORPORA}:
         return None
     path = Path(pattern)
     if not path.exists() and glob.has_magic(pattern):
-        path = Path(*path.parts[: next(index for index, part in enumerate(path.parts) if glob.has_magic(part))])
+        path, _ = divide(path)
     if not path.is_absolute() or not path.exists():
         return None  # the step says what is wrong with it
     if any(Path(folder).is_relative_to(path) for folder in _OCCUPIED):

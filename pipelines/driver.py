@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.add_argument("--runner", choices=RUNNERS, required=True)
     options = arguments.parse_args(argv)
     follow_parent()
-    os.environ.update(child_environment())  # kfp starts its children with ours: they follow this process
+    environment = child_environment()
+    os.environ.clear()  # kfp starts its children with ours: they follow this process, and inherit what its children may
+    os.environ.update(environment)
     # Told to stop, the steps end first (each is told as well) and kfp then stops by itself.  A function, since
     # SIG_IGN would be inherited by the steps.
     signal.signal(signal.SIGTERM, lambda number, frame: None)

@@ -23,17 +23,17 @@ from hopline.registry.registry import Registry
 from hopline.runtime import places
 from hopline.runtime.errors import HoplineError
 from hopline.runtime.process import FAILURE_FILE
-from hopline.schema import MANIFEST
+from hopline.schema import MANIFEST, OUTPUT_CACHE, OUTPUT_LOCK, OUTPUT_RUNS
 from hopline.store import trees
 from hopline.store.bucket import ABSENT
 from hopline.store.folders import remove_partial, remove_tree, writable_folder
 from hopline.store.objects import Store
 from pipelines.supervise import StoppedError
 
-LOCK = "lock"
+LOCK = OUTPUT_LOCK
 REGISTRY = "registry"
-CACHE = "cache"
-RUNS = "runs"
+CACHE = OUTPUT_CACHE
+RUNS = OUTPUT_RUNS
 _READABLE_LENGTH = 60  # of the part of a folder's name that is made of the URI
 
 

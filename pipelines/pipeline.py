@@ -13,7 +13,6 @@ from typing import Any
 from kfp import dsl
 
 from components.evaluate.component import evaluate as evaluate_step
-from components.images import image_of
 from components.notify.component import notify as notify_step
 from components.preprocess.component import preprocess as preprocess_step
 from components.promote.component import promote as promote_step
@@ -22,6 +21,7 @@ from components.train.component import train as train_step
 from pipelines import settings
 from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
+from pipelines.config.workers import job_of
 
 _DEFAULTS = Config()
 
@@ -33,9 +33,7 @@ def parameters(config: Config) -> dict[str, str]:
     """
     names = [section.name for section in dataclasses.fields(config)]
     sections = [name for name in names if name not in (config.cluster.name, config.schedule.name)]
-    if not config.job.image:  # only here the images' prefix and tag are known
-        image = image_of("train", config.cluster.image_prefix, config.cluster.tag)
-        config = dataclasses.replace(config, job=dataclasses.replace(config.job, image=image))
+    config = dataclasses.replace(config, job=job_of(config))
     return {name: getattr(config, name).to_json() for name in sections}
 
 
@@ -57,12 +55,15 @@ def training_pipeline(cluster: ClusterConfig | None = None) -> Any:
 
     functools.update_wrapper(run, graph)
     run.__signature__ = signature.replace(return_annotation=None)  # type: ignore[attr-defined]
-    return dsl.pipeline(
+    pipeline = dsl.pipeline(
         run,
         name="hopline",
         description="From raw text to a champion: a memory-network language model",
         pipeline_config=settings.pipeline_config(cluster) if cluster else None,
     )
+    if cluster and cluster.launcher == "kubernetes":
+        settings.keep_resources(pipeline)
+    return pipeline
 
 
 def graph(

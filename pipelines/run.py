@@ -23,6 +23,7 @@ from typing import Any
 
 from rich.console import Console
 
+from components.steps import ARTIFACTS, STEPS
 from hopline.artifacts import read_manifest
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, StaleBlessingError, UserError
 from hopline.runtime.process import FAILURE_FILE, child_environment, read_failure, write_failure
@@ -32,11 +33,10 @@ from pipelines.config.config import Config
 from pipelines.display import Display, display
 from pipelines.output import CACHE, LOCK, RUNS, Output
 from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session
-from pipelines.watch import ARTIFACTS, State, Watch
+from pipelines.watch import State, Watch
 
 LOG = "log.txt"
 CONFIG = "config.toml"
-KEPT = ("preprocess", "train", "evaluate")  # the steps whose artifacts a run's folder keeps
 RUNNERS = ("subprocess", "docker")  # what a step is: a process of this machine, or a container
 STALE_RETRIES = 2  # the champion may change while a challenger is evaluated; then it is evaluated again
 _LOOK_SECONDS = 0.2
@@ -227,9 +227,9 @@ def _unexpected_gap(watch: Watch) -> HoplineError | None:
 def _keep(watch: Watch, folder: Path) -> dict[str, str]:
     """Moves what was made from kfp's folder into the run's, removes the rest, returns resolution.json."""
     resolution = _content(watch, "resolve", "resolution.json")
-    for step in KEPT:
-        if artifact := watch.artifact(step):
-            artifact.rename(folder / ARTIFACTS[step])
+    for step in STEPS:
+        if step.kept and (artifact := watch.artifact(step.name)):
+            artifact.rename(folder / step.artifact)
     for leftover in folder.glob("kfp-*"):
         shutil.rmtree(leftover)
     watch.status.unlink(missing_ok=True)

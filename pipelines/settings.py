@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 from kfp import dsl, kubernetes
 
-from components.images import BY_STEP, CONTROL, USER, image_of
+from components.images import CONTROL, USER
+from components.steps import IMAGES, image_of
 from hopline.schema import WEBHOOK_VARIABLE
 from pipelines.config.cluster import ClusterConfig
 
@@ -34,9 +36,12 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
     """
     for step, task in tasks.items():
         task.set_container_image(image_of(step, cluster.image_prefix, cluster.tag))
-        if step != "train" or cluster.launcher == "local":  # what a Job's workers get is in [job]
-            cpu, memory = _SMALL if BY_STEP[step] == CONTROL else (cluster.cpu, cluster.memory)
-            task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+        cpu, memory = _amounts(cluster, step)
+        task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(memory)
+        if seconds := cluster.train_seconds if step == "train" else cluster.step_seconds:
+            kubernetes.set_timeout(task, seconds)
+        if cluster.pull_secrets:
+            kubernetes.set_image_pull_secrets(task, list(cluster.pull_secrets))
         if cluster.retries:
             task.set_retry(cluster.retries, backoff_duration=_BACKOFF, backoff_factor=2)
         kubernetes.set_image_pull_policy(task, cluster.pull_policy)
@@ -54,6 +59,15 @@ def apply(cluster: ClusterConfig, tasks: Mapping[str, dsl.PipelineTask]) -> None
         _keep_to_itself(tasks["train"])
 
 
+def _amounts(cluster: ClusterConfig, step: str) -> tuple[str, str]:
+    """The processors and the memory of the step's own pod."""
+    if IMAGES[step] == CONTROL:
+        return _SMALL
+    if step == "train" and cluster.launcher == "kubernetes":  # what a Job's workers get is in [job]
+        return cluster.launcher_cpu, cluster.launcher_memory
+    return cluster.cpu, cluster.memory
+
+
 def _keep_to_itself(task: dsl.PipelineTask) -> None:
     """Has the pod of the train task get what is set on it, since its workers are in that pod."""
     spec = copy.copy(task.component_spec)
@@ -62,3 +76,16 @@ def _keep_to_itself(task: dsl.PipelineTask) -> None:
         for passed in spec.task_config_passthroughs or []
     ]
     task.component_spec = spec
+
+
+def keep_resources(pipeline: Any) -> None:
+    """Has the train task's own pod get the resources that `apply` sets on it, and the workers those of [job] alone.
+
+    As the step is declared a task's resources are passed on to the workers.  The task's own pod, which fetches, builds
+    and exports the model, would have none: the first to be evicted, and refused where a quota asks for them.  kfp lets
+    no task have resources that its component does not pass on, so they are taken from the list after it has compiled.
+    """
+    passed = pipeline.pipeline_spec.components["comp-train"].task_config_passthroughs
+    kept = [each for each in passed if each.field != dsl.TaskConfigField.RESOURCES.value]
+    del passed[:]
+    passed.extend(kept)

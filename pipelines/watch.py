@@ -11,15 +11,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from components.steps import ARTIFACTS
 from hopline.schema import MANIFEST
 
-ARTIFACTS = {  # what each step leaves, by the name of its output, in the order of the steps
-    "resolve": "resolution",
-    "preprocess": "examples",
-    "train": "model",
-    "evaluate": "evaluation",
-    "promote": "promotion",
-}
 _DONE_FILE = "executor_output.json"
 
 

@@ -63,3 +63,12 @@ def mortal(request, tmp_path, monkeypatch):
         if isinstance(thread, threading.Timer):  # a failed test may leave one that starts the server again
             thread.join()
     server.close()
+
+
+@pytest.fixture(scope="session")
+def used(tmp_path_factory):
+    """An output with a promoted model, and its network."""
+    from tests.exported import make_output
+
+    folder = tmp_path_factory.mktemp("output")
+    return folder, make_output(folder)

@@ -60,7 +60,8 @@ def write_examples(folder: Path, splits: Mapping[str, Sequence[str]]) -> artifac
         (folder / schema.TEXT_FOLDER / f"{shard}.jsonl").write_text("\n".join(lines) + "\n")
         tokens = sum(map(len, rows))
         counts[split] = {"documents": len(texts), "tokens": tokens, "targets": tokens}
-    facts = {"vocabulary_size": len(words) + len(schema.RESERVED_WORDS), "lowercase": False, "fingerprint": "synthetic"}
+    facts = {"vocabulary_size": len(words) + len(schema.RESERVED_WORDS), "fingerprint": "synthetic"}
+    facts |= {"tokeniser": "whitespace", "lowercase": False}
     return artifacts.seal(folder, schema.EXAMPLES, parents={}, config={}, counts=counts, facts=facts)
 
 

@@ -1,6 +1,8 @@
 """The documents tell the truth: links lead somewhere, commands and configuration keys exist."""
 
+import dataclasses
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -76,3 +78,36 @@ def test_no_committed_file_names_a_package_registry_or_a_path_of_one_machine():
         if path.suffix not in {".png", ""} or path.name in {"Makefile", "run"}:
             found = forbidden.search(path.read_text(errors="replace"))
             assert not found, f"{found.group()} in {called(path)}"
+
+
+SECTION = '''
+@dataclass
+class SomeConfig(Section):
+    """Some."""
+
+    name = "some"
+
+    # Read only
+    # on Sundays.
+    first: str = "a|b"  # or "c"
+    second: int = 10_000
+'''
+
+
+def test_a_page_shows_a_sections_keys_with_their_defaults_and_comments():
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    assert hooks["key_table"](SECTION, "SomeConfig").splitlines()[2:] == [
+        '| `first` | `"a\\|b"` | Read only on Sundays. or "c" |',
+        "| `second` | `10000` |  |",
+    ]
+
+
+def test_every_section_of_the_configuration_is_on_the_page_of_keys():
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    named = re.findall(r"<!-- keys of (\w+) in ", page)
+    assert sorted(named) == sorted(f.type.__name__ for f in dataclasses.fields(Config))
+
+
+def test_every_page_is_in_the_sites_navigation():
+    pages = {str(path.relative_to(ROOT / "docs")) for path in DOCUMENTS if path.is_relative_to(ROOT / "docs")}
+    assert pages == set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from components.images import BY_STEP, CONTROL, image_of
+from components.images import CONTROL
+from components.steps import IMAGES, image_of
 from hopline.runtime.version import VERSION
 
 ROOT = Path(__file__).parents[1]
-IMAGES = sorted(set(BY_STEP.values()))
+BUILT = sorted(set(IMAGES.values()))
 requirements = runpy.run_path(str(ROOT / "docker" / "requirements.py"))["requirements"]
 
 
@@ -21,23 +22,23 @@ def in_the_checkout(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("image", BUILT)
 def test_a_dockerfile_takes_the_code_of_its_steps_and_of_no_other(image):
     short = image.partition(":")[0].removeprefix("hopline-")
     text = Path(f"docker/{short}.Dockerfile").read_text()
-    steps = {step for step, of in BY_STEP.items() if of == image} | ({"follow"} if image == CONTROL else set())
+    steps = {step for step, of in IMAGES.items() if of == image} | ({"follow"} if image == CONTROL else set())
     assert set(re.findall(r"^COPY components/(\w+) ", text, re.MULTILINE)) - {"__init__"} == steps
 
 
 def test_make_builds_every_image_under_the_name_that_the_pipeline_has_for_it():
     planned = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
-    assert sorted(re.findall(rf"--tag (\S+:{VERSION})\s", planned)) == IMAGES
+    assert sorted(re.findall(rf"--tag (\S+:{VERSION})\s", planned)) == BUILT
 
 
 def test_make_also_tags_every_image_with_a_name_that_says_what_it_holds():
     command = ["make", "--dry-run", "images", "TAG=0123456789ab"]
     planned = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    expected = sorted({image_of(step, "", "0123456789ab") for step in BY_STEP})
+    expected = sorted({image_of(step, "", "0123456789ab") for step in IMAGES})
     assert sorted(re.findall(r"--tag (\S+:0123456789ab)\s", planned)) == expected
 
 

@@ -7,7 +7,6 @@ evaluation/
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,18 +78,22 @@ def _evaluate(options: argparse.Namespace) -> None:
         examples=examples.id,
         model=model.id,
         champion=options.champion,
-        code=artifacts.code_digest("hopline", "components.evaluate"),
+        code=artifacts.code_digest(
+            "components.evaluate.__main__", "components.evaluate.score", libraries=artifacts.TENSORFLOW
+        ),
     )
 
     def build(scratch: Path, result: Path) -> None:
         from components.evaluate.measure import Artifact, measure
+        from components.evaluate.samples import write_samples
 
         folder = registry.fetch(champion.version, scratch / "champion", "evaluate") if champion else None
         opponent = Artifact(folder, artifacts.read_manifest(folder, schema.MODEL)) if folder else None
         challenger = Artifact(options.model, model)
         source = Artifact(options.examples, examples)
-        measured = measure(source, challenger, opponent, split=split, block=rule.block, scratch=scratch)
-        _write(result, measured, rule, examples)
+        measured = measure(source, challenger, opponent, split=split, rule=rule, scratch=scratch)
+        samples = write_samples(options.model, model, options.examples / schema.TEXT_FOLDER, split, result)
+        _write(result, measured, rule, examples, samples)
 
     manifest, _ = artifacts.produce(options.output, options.work_dir, "evaluate", KIND, key, build)
     print(f"evaluate: {manifest.facts['decision']}", *manifest.facts["reasons"], sep="\n  ", file=sys.stderr)
@@ -112,8 +115,14 @@ def _standing(registry: Registry, expected: str) -> Champion | None:
     return champion
 
 
-def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples: Manifest) -> None:
-    """Writes the decision, the numbers and the report, and seals them."""
+def _write(
+    result: Path,
+    measured: "Measurement",
+    rule: EvaluateConfig,
+    examples: Manifest,
+    samples: tuple[str, dict[str, Any]],
+) -> None:
+    """Writes the decision, the numbers and the report, with the section of the samples, and seals them."""
     from components.evaluate.measure import plain
     from components.evaluate.plots import pictures
     from components.evaluate.report import lineage, render
@@ -126,7 +135,10 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
         manifests["champion"] = champion.artifact.manifest
     folders.write_json(result / "evaluation.json", content)
     folders.write_json(result / "decision.json", _decision_content(decision))
-    html = render(content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder)
+    html = render(
+        content, decision, pictures(measured), lineage(manifests), challenger.artifact.folder, measured.passages(),
+        samples[0],
+    )  # fmt: skip
     folders.write_text(result / "report.html", html)
     artifacts.seal(
         result,
@@ -134,23 +146,33 @@ def _write(result: Path, measured: "Measurement", rule: EvaluateConfig, examples
         parents={name: manifest.id for name, manifest in manifests.items()},
         config=rule.to_dict(),
         counts={measured.split: examples.counts[measured.split]},
-        facts=_facts(measured, decision),
+        facts={**_facts(measured, decision), "samples": samples[1]},
     )
 
 
 def _decision_content(decision: Decision) -> dict[str, Any]:
-    return {"decision": decision.outcome, "reasons": [str(reason) for reason in decision.reasons]}
+    return {
+        "decision": decision.outcome,
+        "summary": decision.summary,
+        "reasons": [str(reason) for reason in decision.reasons],
+    }
 
 
 def _facts(measured: "Measurement", decision: Decision) -> dict[str, Any]:
-    """What the manifest says for other steps; a number that is not finite is left out."""
+    """What the manifest says for other steps."""
+    from components.evaluate.measure import plain
+
     challenger, champion = measured.scored()
-    numbers = {"challenger_perplexity": challenger.perplexity, "challenger_comparable": challenger.comparable}
+    numbers: dict[str, Any] = {
+        "split": measured.split,
+        "compared_by": measured.rule,
+        "challenger_perplexity": challenger.perplexity,
+        "challenger_comparable": challenger.comparable,
+    }
     if champion:
-        numbers["champion_perplexity"] = champion.perplexity
-        numbers["champion_comparable"] = champion.comparable
-    finite = {name: number for name, number in numbers.items() if math.isfinite(number)}
-    return {"split": measured.split, **finite, **_decision_content(decision)}
+        numbers |= {"champion_perplexity": champion.perplexity, "champion_comparable": champion.comparable}
+    made = {key: baseline.perplexity for key, baseline in measured.baselines.items() if baseline.nll is not None}
+    return plain({**numbers, "baselines": made, **_decision_content(decision)})
 
 
 if __name__ == "__main__":

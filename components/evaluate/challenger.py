@@ -23,9 +23,15 @@ TOKEN_TOLERANCE = 1e-3
 MEAN_TOLERANCE = 1e-4
 
 
-def score_challenger(model: Path, stream: TokenStream, report: Callable[[int], None]) -> npt.NDArray[np.float32]:
-    """Scores every token of the stream by the model's `.keras` file: shape (stream.targets,), in nats."""
-    network = keras.saving.load_model(model / MODEL_FILE, compile=False)
+def load_challenger(model: Path) -> keras.Model:
+    """The model by its `.keras` file."""
+    return keras.saving.load_model(model / MODEL_FILE, compile=False)
+
+
+def score_challenger(
+    network: keras.Model, stream: TokenStream, report: Callable[[int], None]
+) -> npt.NDArray[np.float32]:
+    """Scores every token of the stream: shape (stream.targets,), in nats."""
     return score_stream(network, stream, _TARGETS, report)
 
 

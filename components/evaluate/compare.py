@@ -1,137 +1,209 @@
-"""Numbers that compare two models on the same tokens, whatever their vocabularies.
+"""Numbers that compare two models on the same text, whatever their vocabularies and tokenisers.
 
-A model spreads the probability of `<unk>` over words it does not know.  To compare models, that is made explicit.
-Let the universe U be the words of both vocabularies and the distinct words of the split, as written, and let model
-m know K_m of them.  (`<eos>` is known to every model.  `<pad>` is never predicted, and `<unk>` names the class:
-typed in the text, it is one more unknown word.)  Then
+A model gives all words that it does not know one probability, that of `<unk>`.  To compare models, what one such
+word costs is made explicit, by one of two rules.  (`<eos>` is known to every model.  `<pad>` is never predicted, and
+`<unk>` names the class: typed in the text, it is one more unknown word.)
+
+*Tokens*, where both models cut the text into the same tokens.  Let the universe U be the words of both vocabularies
+and the distinct words of the split, as written, and let model m know K_m of them.  Then
 
     P_m(w) = p_m(w)                        if m knows w
     P_m(w) = p_m(<unk>) / |U - K_m|        otherwise
 
-which sums to one over U, because the |U - K_m| unknown words share p_m(<unk>) evenly.  In nats, an unknown word
-costs log |U - K_m| more.  A model that calls everything `<unk>` so pays close to log |U| for every word: no better
-than guessing.  Where both vocabularies are the same, both models pay the same, and the ratio of their perplexities
-is that of the ordinary ones.
+which sums to one over U.  In nats, an unknown word costs log |U - K_m| more: a model that calls everything `<unk>`
+pays close to log |U| for every word, no better than guessing.  Where both vocabularies are the same, the ratio of the
+perplexities is that of the ordinary ones.
+
+*Characters*, where the tokenisers differ: losses are summed over the same raw text and divided by its characters.  A
+token of one tokeniser is none of the other, so an unknown one is spelled out, as one of A characters or an end mark:
+
+    P_m(w) = p_m(<unk>) / (A + 1)^(len(w) + 1)
+
+which sums to one over all strings; A is the number of distinct characters in both vocabularies and the split.
 """
 
-import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hopline.schema import UNKNOWN
+from components.evaluate.bootstrap import Floats, Pairs
+from components.evaluate.scores import Scores
+from components.evaluate.text import Document
+from hopline.artifacts import Manifest
+from hopline.runtime.errors import UserError
+from hopline.schema import EOS, UNKNOWN, VOCABULARY_FILE
 
-Floats = npt.NDArray[np.float64]
-
-RESAMPLES = 1_000
-LEAST_BLOCKS = 10
-INTERVAL = 0.95
-_SEED = 1
-_DRAWS_AT_ONCE = 1 << 21  # bounds the memory to some 50 MB
-
-FREQUENT_SHARE = 0.1
-SLICES = {
-    "frequent": f"the first {FREQUENT_SHARE:.0%} of the challenger's vocabulary, which is ordered by training count",
-    "rare": "the rest of the challenger's vocabulary",
-    "unknown": "words that the challenger does not know",
+TOKENS, CHARACTERS = "tokens", "characters"
+RULES = {
+    TOKENS: "token by token: both models cut the text into the same tokens",
+    CHARACTERS: "per character: the models' tokenisers differ, so losses are summed over the same raw text",
 }
+_DEFAULT_TOKENISER = "whitespace"  # of models made before there was a choice
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Challenger minus champion in mean negative log-likelihood, nats per token; below 0 the challenger is better.
+class Reader:
+    """How a model reads text.
 
     Attributes:
-        mean: of all tokens.
-        low: lower end of the confidence interval (`INTERVAL`).
-        high: upper end.
-        better: share of the resamples in which the challenger is better.
-        block: consecutive tokens that were resampled together.
+        tokeniser: the name of its tokeniser.
+        lowercase: whether it lowercases first.
+        words: the words that it knows, `<eos>` among them.
     """
 
-    mean: float
-    low: float
-    high: float
-    better: float
-    block: int
+    tokeniser: str
+    lowercase: bool
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: Path, manifest: Manifest) -> "Reader":
+        """That of the model in `folder`, from its vocabulary and manifest.
+
+        Raises:
+            UserError: the model has no vocabulary.
+        """
+        try:
+            lines = (folder / VOCABULARY_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except OSError as error:
+            raise UserError(
+                f"the model in {folder} has no {VOCABULARY_FILE}", remedy="train it again with this version of hopline"
+            ) from error
+        facts: dict[str, Any] = manifest.facts
+        tokeniser = str(facts.get("tokeniser", _DEFAULT_TOKENISER))
+        return cls(tokeniser, bool(facts.get("lowercase", False)), frozenset(lines[UNKNOWN + 1 :]))
 
 
-def comparable_nll(nll: npt.NDArray[np.floating], ids: npt.NDArray[np.integer], unknown_types: int) -> Floats:
-    """Negative log-likelihoods of the words as written (formula above).
+def choose_rule(challenger: Reader, champion: Reader | None) -> str:
+    """`TOKENS` or `CHARACTERS`.
 
-    Args:
-        nll: shape (N,), in nats, `<unk>` being one word.
-        ids: shape (N,), in the model's vocabulary.
-        unknown_types: |U - K_m|; 0 only where no token is unknown.
+    Raises:
+        UserError: one lowercases and the other does not: their texts have not the same content.
     """
-    return nll.astype(np.float64) + np.where(ids == UNKNOWN, np.log(max(unknown_types, 1)), 0.0)
+    if champion is None:
+        return TOKENS
+    if challenger.lowercase != champion.lowercase:
+        lowercases = "challenger" if challenger.lowercase else "champion"
+        raise UserError(
+            f"only the {lowercases} lowercases, so challenger and champion predict different texts",
+            remedy="keep preprocess.lowercase as the champion had it, or use another --output with its own registry",
+        )
+    return TOKENS if challenger.tokeniser == champion.tokeniser else CHARACTERS
 
 
-def unknown_types(known: int, others: npt.NDArray[np.integer], other_size: int) -> tuple[int, int]:
-    """How many words of the universe each of two models does not know, from one looking up the other's words.
+def unknown_costs(
+    rule: str, words: Sequence[str], reader: Reader, other: Reader | None, documents: Iterable[Document]
+) -> tuple[Floats, int]:
+    """What each distinct word of the split costs more where the model calls it `<unk>`.
 
     Args:
-        known: how many words the first model knows, |K_1|.
-        others: shape (|K_1 + S|,), the ids that the second model gives the first one's words and the split's, S.
-        other_size: how many words the second model knows, |K_2|.
+        rule: `TOKENS` or `CHARACTERS`.
+        words: the distinct words of the split, as the model's tokeniser cuts them.
+        reader: of the model.
+        other: of the model that it is compared with, if there is one.
+        documents: the split.
 
     Returns:
-        |U - K_1| and |U - K_2|.
+        Shape (words,), in nats, and the number of the words of the universe (or the split) that the model does not
+        know.
     """
-    second_unknown = int(np.count_nonzero(others == UNKNOWN))
-    universe = other_size + second_unknown
-    return universe - known, second_unknown
+    others = other.words if other else frozenset()
+    if rule == TOKENS:
+        unknown = len(reader.words.union(others, words) - reader.words)
+        return np.full(len(words), np.log(max(unknown, 1))), unknown
+    characters = set().union(*reader.words, *others, *(document.text for document in documents))
+    lengths = np.array([len(word) for word in words], np.float64)
+    return (lengths + 1) * np.log(len(characters) + 1), len(frozenset(words) - reader.words)
 
 
-def paired_difference(challenger: Floats, champion: Floats, block: int) -> Difference:
-    """Mean difference of paired scores, with a bootstrap over blocks of consecutive tokens.
+def comparable_nll(scores: Scores, costs: Floats) -> Floats:
+    """Negative log-likelihoods of the words as written, shape (N,), in nats.
 
-    Neighbouring tokens are not independent, so blocks are drawn, not tokens (the block bootstrap of Carlstein,
-    1986, with blocks side by side).  A short text is cut into `LEAST_BLOCKS` blocks, shorter than asked for.
+    Args:
+        scores: of N tokens.
+        costs: shape (distinct words,), see `unknown_costs`.
+    """
+    return scores.nll.astype(np.float64) + np.where(scores.ids == UNKNOWN, costs[scores.word_index], 0.0)
+
+
+def require_same_words(challenger: Scores, champion: Scores) -> None:
+    """Scores pair token by token only where both models read the same words.
+
+    Raises:
+        UserError: they do not; the message shows the first that differs.
+    """
+    ours, theirs = challenger.surface(), champion.surface()
+    if ours == theirs:
+        return
+    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
+    where = (
+        f"{len(ours):,} and {len(theirs):,} tokens"
+        if place is None
+        else f"token {place:,} is {ours[place]!r} to the challenger and {theirs[place]!r} to the champion"
+    )
+    raise UserError(
+        f"challenger and champion cut the same text into different words ({where}), so their scores do not compare",
+        remedy="use another --output, with a registry of its own",
+    )
+
+
+def token_pairs(challenger: Floats, champion: Floats, documents: npt.NDArray[np.integer]) -> Pairs:
+    """Pairs token by token.
 
     Args:
         challenger: shape (N,), in nats.
         champion: shape (N,), of the same tokens.
-        block: tokens in a block; the last may be shorter.
-
-    Returns:
-        The difference; where a score is not finite, interval and probability are NaN.
+        documents: shape (N,), the number of each token's document.
     """
     with np.errstate(invalid="ignore"):
         difference = challenger - champion
-        mean = float(difference.mean())
-    block = max(1, min(block, len(difference) // LEAST_BLOCKS))
-    if not np.isfinite(difference).all():
-        return Difference(mean, math.nan, math.nan, math.nan, block)
-    starts = np.arange(0, len(difference), block)
-    sums = np.add.reduceat(difference, starts)
-    sizes = np.diff(starts, append=len(difference))
-    means = _resampled_means(sums, sizes)
-    low, high = np.quantile(means, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return Difference(mean, float(low), float(high), float(np.mean(means < 0)), block)
+    ones = np.ones(len(difference))
+    return Pairs(difference, ones, ones, documents.astype(np.int64))
 
 
-def _resampled_means(sums: Floats, sizes: npt.NDArray[np.integer]) -> Floats:
-    random = np.random.default_rng(_SEED)
-    at_once = max(1, _DRAWS_AT_ONCE // len(sums))
-    parts = []
-    for first in range(0, RESAMPLES, at_once):
-        drawn = random.integers(len(sums), size=(min(at_once, RESAMPLES - first), len(sums)))
-        parts.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    return np.concatenate(parts)
+def line_pairs(
+    challenger: tuple[Scores, Floats], champion: tuple[Scores, Floats], documents: Sequence[Document]
+) -> Pairs:
+    """Pairs line by line, since every tokeniser makes an `<eos>` of every newline; sizes are characters.
 
-
-def slice_masks(ids: npt.NDArray[np.integer], vocabulary_size: int) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which tokens are in each of `SLICES`.
+    A document whose lines do not match in number (it holds a typed `<eos>`) is one piece.
 
     Args:
-        ids: shape (N,), the challenger's.
-        vocabulary_size: of the challenger, with the padding; ids after `UNKNOWN` go from frequent to rare.
+        challenger: its scores, and shape (N,), what each token costs in nats.
+        champion: likewise, of other tokens of the same text.
+        documents: the split.
     """
-    last_frequent = UNKNOWN + int(np.ceil(FREQUENT_SHARE * (vocabulary_size - UNKNOWN - 1)))
-    return {
-        "frequent": (ids > UNKNOWN) & (ids <= last_frequent),
-        "rare": ids > last_frequent,
-        "unknown": ids == UNKNOWN,
-    }
+    differences, sizes, tokens = [], [], []
+    ours, theirs = (_by_document(*side) for side in (challenger, champion))
+    for document, (our_nll, our_ids), (their_nll, their_ids) in zip(documents, ours, theirs, strict=True):
+        lines = np.array([len(line) + 1 for line in document.text.split("\n")])
+        lines[-1] -= 1  # no newline after the last
+        if not lines[-1]:
+            lines = lines[:-1]
+        our_lines, our_tokens = _line_sums(our_nll, our_ids)
+        their_lines, _ = _line_sums(their_nll, their_ids)
+        if not len(our_lines) == len(their_lines) == len(lines):
+            our_lines, their_lines = our_nll.sum(keepdims=True), their_nll.sum(keepdims=True)
+            our_tokens, lines = np.array([len(our_nll)]), np.array([len(document.text)])
+        with np.errstate(invalid="ignore"):
+            differences.append(our_lines - their_lines)
+        sizes.append(lines.astype(np.float64))
+        tokens.append(our_tokens.astype(np.float64))
+    number = np.repeat(np.arange(len(documents)), [len(part) for part in sizes])
+    return Pairs(np.concatenate(differences), np.concatenate(sizes), np.concatenate(tokens), number)
+
+
+def _by_document(scores: Scores, nll: Floats) -> list[tuple[Floats, npt.NDArray[np.int64]]]:
+    ends = np.cumsum(scores.lengths)[:-1]
+    return list(zip(np.split(nll, ends), np.split(scores.ids, ends), strict=True))
+
+
+def _line_sums(nll: Floats, ids: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The sum and the number of the tokens of each line, `<eos>` being its last."""
+    if not len(ids):
+        return np.zeros(0), np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], ids[:-1] == EOS]))
+    return np.add.reduceat(nll, starts), np.diff(starts, append=len(ids))

@@ -30,7 +30,10 @@ def evaluate(
     run_step("components.evaluate", {**artifacts, **arguments}, work_dir)
     facts = read_manifest(Path(evaluation.path), "evaluation").facts
     tell("evaluation", facts)
-    for name in sorted({"challenger_perplexity", "champion_perplexity"} & facts.keys()):
-        metrics.log_metric(name, facts[name])
+    numbers = {name: facts.get(name) for name in ("challenger_perplexity", "champion_perplexity")}
+    numbers |= {f"{name}_perplexity": number for name, number in facts.get("baselines", {}).items()}
+    for name, number in sorted(numbers.items()):
+        if isinstance(number, float):  # a string stands for what is not finite, which metrics cannot hold
+            metrics.log_metric(name, number)
     decided = json.loads(Path(evaluation.path, "decision.json").read_text(encoding="utf-8"))
     return str(decided["decision"])

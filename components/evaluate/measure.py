@@ -1,5 +1,6 @@
-"""Scores challenger and champion on the same tokens, and puts the numbers together."""
+"""Scores challenger and champion on the same text, and puts the numbers together."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate import compare
-from components.evaluate.challenger import require_same, score_challenger
-from components.evaluate.decide import Scored, ScoredChampion
+from components.evaluate import bootstrap, compare
+from components.evaluate.baselines import Baseline, score_baselines
+from components.evaluate.bootstrap import Difference, Floats
+from components.evaluate.calibration import Bin, calibration
+from components.evaluate.challenger import load_challenger, require_same, score_challenger
+from components.evaluate.compare import Reader
+from components.evaluate.decide import ScoredChallenger, ScoredChampion, SliceChange
+from components.evaluate.passages import Passage, most_different
 from components.evaluate.score import prepare_devices
 from components.evaluate.scores import Scores
-from components.evaluate.text import read_documents
+from components.evaluate.slices import Slice, slices
+from components.evaluate.text import Document, read_documents
 from hopline import schema
 from hopline.artifacts import Manifest
+from hopline.config.evaluate import EvaluateConfig
 from hopline.model.scoring import perplexity
-from hopline.model.streams import load_stream
-from hopline.runtime.errors import UserError
+from hopline.model.streams import TokenStream, load_stream
 from hopline.runtime.process import run_step
 from hopline.runtime.progress import Progress
 from hopline.schema import SAVED_MODEL_FOLDER
+
+_LATENCY_CALLS = 25
 
 
 @dataclass(frozen=True)
@@ -38,146 +47,235 @@ class Side:
 
     Attributes:
         artifact: the model.
-        nll: shape (N,), in nats, `<unk>` being one word.
-        ids: shape (N,), in the model's vocabulary.
-        unknown_types: how many words of the universe the model does not know (`compare`).
+        scores: of its N tokens.
+        comparable: shape (N,), in nats, of the words as written (`compare`).
+        unknown_types: how many words of the universe, or of the split, the model does not know (`compare`).
+        tokeniser: the name of its tokeniser.
     """
 
     artifact: Artifact
-    nll: npt.NDArray[np.float32]
-    ids: npt.NDArray[np.integer]
+    scores: Scores
+    comparable: Floats
     unknown_types: int
-
-    @property
-    def comparable(self) -> compare.Floats:
-        """Shape (N,), in nats, of the words as written."""
-        return compare.comparable_nll(self.nll, self.ids, self.unknown_types)
+    tokeniser: str = "whitespace"
 
     def numbers(self, characters: int) -> dict[str, Any]:
         """What `evaluation.json` says of the model; bits per character are those of the words as written."""
-        own, comparable = float(self.nll.mean(dtype=np.float64)), float(self.comparable.mean())
+        with np.errstate(invalid="ignore", over="ignore"):
+            own, comparable = float(self.scores.nll.mean(dtype=np.float64)), float(self.comparable.mean())
         manifest = self.artifact.manifest
         return {
             "model_id": manifest.id,
+            "tokeniser": self.tokeniser,
+            "tokens": len(self.comparable),
             "nll": own,
             "perplexity": perplexity(own),
             "comparable_nll": comparable,
             "comparable_perplexity": perplexity(comparable),
-            "bits_per_character": comparable * len(self.nll) / math.log(2) / characters,
-            "unknown_tokens": int(np.count_nonzero(self.ids == schema.UNKNOWN)),
+            "bits_per_character": comparable * len(self.comparable) / math.log(2) / characters,
+            "unknown_tokens": int(np.count_nonzero(self.scores.ids == schema.UNKNOWN)),
             "unknown_types": self.unknown_types,
             "vocabulary_size": manifest.facts["vocabulary_size"],
             "parameters": manifest.facts["parameters"],
             "bytes": sum(file.stat().st_size for file in self.artifact.folder.rglob("*") if file.is_file()),
+            "line_milliseconds": None if math.isnan(self.scores.milliseconds) else self.scores.milliseconds,
         }
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """All that was measured on the split."""
+    """All that was measured on the split.
+
+    Attributes:
+        split: its name.
+        documents: its documents.
+        challenger: the challenger, scored.
+        champion: the champion, scored; None before the first promotion.
+        rule: by which rule the two compare (`compare.RULES`).
+        difference: challenger minus champion.
+        baselines: what the training split alone predicts.
+        calibration: of the challenger.
+        export_check: how far the challenger's export is from its weights.
+    """
 
     split: str
-    documents: int
-    characters: int
+    documents: list[Document]
     challenger: Side
     champion: Side | None
-    difference: compare.Difference | None
+    rule: str
+    difference: Difference | None
+    baselines: dict[str, Baseline]
+    calibration: list[Bin]
     export_check: dict[str, float]
 
-    def scored(self) -> tuple[Scored, ScoredChampion | None]:
+    @property
+    def characters(self) -> int:
+        """Of the whole split."""
+        return sum(len(document.text) for document in self.documents)
+
+    @property
+    def token_differences(self) -> Floats | None:
+        """Challenger minus champion at each token, shape (N,); None where their tokens are not the same."""
+        if self.champion is None or self.rule != compare.TOKENS:
+            return None
+        with np.errstate(invalid="ignore"):
+            return self.challenger.comparable - self.champion.comparable
+
+    def scored(self) -> tuple[ScoredChallenger, ScoredChampion | None]:
         """The numbers that the decision is made of."""
-        challenger = self.challenger.numbers(self.characters)
-        scored = Scored(challenger["model_id"], challenger["perplexity"], challenger["comparable_perplexity"])
-        if self.champion is None or self.difference is None:
-            return scored, None
-        champion = self.champion.numbers(self.characters)
-        return scored, ScoredChampion(
-            champion["model_id"], champion["perplexity"], champion["comparable_perplexity"], self.difference.better
+        comparable = "comparable_perplexity" if self.rule == compare.TOKENS else "bits_per_character"
+
+        def common(side: Side) -> dict[str, Any]:
+            numbers = side.numbers(self.characters)
+            return {
+                "model_id": numbers["model_id"],
+                "perplexity": numbers["perplexity"],
+                "comparable": numbers[comparable],
+                "unknown_rate": numbers["unknown_tokens"] / numbers["tokens"],
+            }
+
+        challenger = ScoredChallenger(
+            **common(self.challenger),
+            baselines=self.baselines,
+            megabytes=self.challenger.numbers(self.characters)["bytes"] / 1e6,
+            milliseconds=self.challenger.scores.milliseconds,
         )
+        if self.champion is None or self.difference is None:
+            return challenger, None
+        champion = ScoredChampion(
+            **common(self.champion), difference=self.difference, rule=self.rule, slices=self._slice_changes()
+        )
+        return challenger, champion
 
     def content(self) -> dict[str, Any]:
         """The content of `evaluation.json`; floats may be infinite or NaN still (`plain`)."""
-        difference = self.difference
         return {
             "split": self.split,
-            "tokens": len(self.challenger.nll),
-            "documents": self.documents,
+            "tokens": len(self.challenger.comparable),
+            "documents": len(self.documents),
             "characters": self.characters,
+            "compared": {"by": self.rule, "rule": compare.RULES[self.rule]},
             "challenger": self.challenger.numbers(self.characters),
             "champion": self.champion.numbers(self.characters) if self.champion else None,
-            "difference": difference
-            and {
-                "nll": difference.mean,
-                "interval": [difference.low, difference.high],
-                "level": compare.INTERVAL,
-                "better": difference.better,
-                "resamples": compare.RESAMPLES,
-                "block": difference.block,
-            },
+            "difference": self.difference and _difference_content(self.difference, self.rule),
+            "baselines": {key: baseline.content() for key, baseline in self.baselines.items()},
             "slices": self._slices(),
+            "calibration": [dataclasses.asdict(item) for item in self.calibration],
             "export_check": self.export_check,
         }
 
+    def passages(self) -> tuple[list[Passage], list[Passage]] | None:
+        """Where the challenger gains most and where it loses most; None where there is nothing to compare."""
+        difference = self.token_differences
+        if difference is None or not np.isfinite(difference).all():
+            return None
+        scores = self.challenger.scores
+        sources = [document.source for document in self.documents]
+        return most_different(difference, scores.ids, scores.surface(), scores.lengths, sources)
+
+    def _parts(self) -> list[Slice]:
+        size = self.challenger.artifact.manifest.facts["vocabulary_size"]
+        return slices(self.challenger.scores, self.documents, size)
+
     def _slices(self) -> list[dict[str, Any]]:
-        masks = compare.slice_masks(self.challenger.ids, self.challenger.artifact.manifest.facts["vocabulary_size"])
+        champion = self.champion.comparable if self.champion and self.rule == compare.TOKENS else None
         return [
             {
-                "name": name,
-                "rule": compare.SLICES[name],
-                "tokens": int(mask.sum()),
-                "challenger_perplexity": _perplexity_where(self.challenger, mask),
-                "champion_perplexity": _perplexity_where(self.champion, mask) if self.champion else None,
+                "group": part.group,
+                "name": part.name,
+                "tokens": int(part.mask.sum()),
+                "challenger_perplexity": _perplexity_where(self.challenger.comparable, part.mask),
+                "champion_perplexity": None if champion is None else _perplexity_where(champion, part.mask),
             }
-            for name, mask in masks.items()
+            for part in self._parts()
         ]
+
+    def _slice_changes(self) -> tuple[SliceChange, ...]:
+        difference = self.token_differences
+        if difference is None:
+            return ()
+        return tuple(
+            SliceChange(f"{part.group}: {part.name}", int(part.mask.sum()), float(difference[part.mask].mean()))
+            for part in self._parts()
+            if part.mask.any()
+        )
 
 
 def measure(
-    examples: Artifact, model: Artifact, champion: Artifact | None, *, split: str, block: int, scratch: Path
+    examples: Artifact, model: Artifact, champion: Artifact | None, *, split: str, rule: EvaluateConfig, scratch: Path
 ) -> Measurement:
-    """Scores the challenger by its weights and by its export, and the champion by its export.
+    """Scores the challenger by its weights and by its export, the champion by its export, and the baselines.
 
     Args:
         examples: holds the split, as shards and as text.
         model: the challenger.
         champion: None before the first promotion.
         split: what to score.
-        block: consecutive tokens that the bootstrap resamples together.
+        rule: says how the difference is judged.
         scratch: an empty folder.
 
     Raises:
-        UserError: the split is damaged, or the champion cuts text into other words.
+        UserError: the split is damaged, or the champion reads another text than the challenger.
         InternalError: an export does not load, or the challenger's gives other numbers than its weights.
     """
+    reader = Reader.of(model.folder, model.manifest)
+    other_reader = Reader.of(champion.folder, champion.manifest) if champion else None
+    compared_by = compare.choose_rule(reader, other_reader)
     prepare_devices()
     stream = load_stream(examples.folder, examples.manifest, split, least=1)
-    progress = Progress("evaluate", stream.targets, "tokens", phase="challenger")
-    nll = score_challenger(model.folder, stream, progress.update)
     text = examples.folder / schema.TEXT_FOLDER
-    exported = _score_export(model.folder, text, split, scratch=scratch, phase="export")
-    check = require_same(nll, stream, exported)
-
-    vocabulary = (examples.folder / schema.VOCABULARY_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    known = frozenset(vocabulary[schema.UNKNOWN + 1 :])
-    types = sorted(known.union(exported.words))  # K_1 + S, in the terms of `compare`
-    unknown_types, other = len(types) - len(known), None
-    if champion is not None:
-        words = scratch / "words.txt"
-        words.write_text("\n".join(types), encoding="utf-8")
-        scores = _score_export(champion.folder, text, split, scratch=scratch, phase="champion", words=words)
-        require_same_words(exported, scores)
-        other_size = champion.manifest.facts["vocabulary_size"] - schema.UNKNOWN - 1
-        unknown_types, unknown_to_champion = compare.unknown_types(len(known), scores.looked_up, other_size)
-        other = Side(champion, scores.nll, scores.ids, unknown_to_champion)
-    # Both by their exports, in the same program: equal weights then tie exactly, and rounding cannot be a gain.
-    side = Side(model, exported.nll, exported.ids, unknown_types)
-    difference = compare.paired_difference(side.comparable, other.comparable, block) if other else None
     documents = read_documents(text, split)
-    return Measurement(split, len(documents), sum(map(len, documents)), side, other, difference, check)
+    network = load_challenger(model.folder)
+    progress = Progress("evaluate", stream.targets, "tokens", phase="challenger")
+    nll = score_challenger(network, stream, progress.update)
+
+    def side(artifact: Artifact, own: Reader, other: Reader | None, phase: str) -> Side:
+        latency = bool(rule.max_latency_ms) and artifact is model
+        scores = _score_export(artifact.folder, text, split, scratch=scratch, phase=phase, latency=latency)
+        costs, unknown = compare.unknown_costs(compared_by, scores.words, own, other, documents)
+        return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown, own.tokeniser)
+
+    challenger = side(model, reader, other_reader, "export")
+    check = require_same(nll, stream, challenger.scores)
+    # Both by their exports, in the same program: equal weights then tie exactly, and rounding cannot be a gain.
+    opponent = side(champion, other_reader, reader, "champion") if champion and other_reader else None
+    return Measurement(
+        split=split,
+        documents=documents,
+        challenger=challenger,
+        champion=opponent,
+        rule=compared_by,
+        difference=compare_sides(challenger, opponent, compared_by, documents, rule) if opponent else None,
+        baselines=_baselines(examples, stream, model.manifest.facts["vocabulary_size"]),
+        calibration=calibration(network, stream),
+        export_check=check,
+    )
+
+
+def compare_sides(
+    challenger: Side, champion: Side, compared_by: str, documents: list[Document], rule: EvaluateConfig
+) -> Difference:
+    """The difference, and what can be said of it.
+
+    Raises:
+        UserError: by the rule of tokens the two models would have to read the same words, and do not.
+    """
+    margin = math.log1p(-rule.min_gain)  # per token
+    if compared_by == compare.TOKENS:
+        compare.require_same_words(challenger.scores, champion.scores)
+        pairs = compare.token_pairs(challenger.comparable, champion.comparable, challenger.scores.documents)
+    else:
+        ours, theirs = (challenger.scores, challenger.comparable), (champion.scores, champion.comparable)
+        pairs = compare.line_pairs(ours, theirs, documents)
+        margin *= len(champion.comparable) / pairs.size.sum()  # per character
+    return bootstrap.paired_difference(pairs, margin=margin, confidence=rule.confidence, block=rule.block)
 
 
 def plain(value: Any) -> Any:
-    """`value` with every float that JSON cannot hold as one of the strings "nan", "inf" and "-inf"."""
+    """`value` with every float that JSON cannot hold as one of the strings "nan", "inf" and "-inf".
+
+    All that evaluate writes as JSON goes through this: the one rule for numbers that are not finite.
+    """
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -185,42 +283,42 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _score_export(
-    model: Path, text: Path, split: str, *, scratch: Path, phase: str, words: Path | None = None
-) -> Scores:
+def _baselines(examples: Artifact, stream: TokenStream, vocabulary_size: int) -> dict[str, Baseline]:
+    train = load_stream(examples.folder, examples.manifest, "train", least=0)
+    return score_baselines(train.ids, stream.ids, vocabulary_size)
+
+
+def _difference_content(difference: Difference, rule: str) -> dict[str, Any]:
+    return {
+        "nll": difference.mean,
+        "per": "token" if rule == compare.TOKENS else "character",
+        "interval": [difference.low, difference.high],
+        "level": difference.level,
+        "margin": difference.margin,
+        "confidence": difference.confidence,
+        "resamples": bootstrap.RESAMPLES,
+        "observations": difference.observations,
+        "effective_observations": difference.effective,
+        "kind": difference.kind,
+    }
+
+
+def _score_export(model: Path, text: Path, split: str, *, scratch: Path, phase: str, latency: bool) -> Scores:
     """Scores by an export in a fresh process, as a server would load it."""
     output = scratch / f"{phase}.npz"
     arguments = {"saved-model": model / SAVED_MODEL_FOLDER, "text": text, "output": output}
-    if words:
-        arguments["words"] = words
     run_step(
         "components.evaluate.score",
-        {"split": split, "phase": phase, **{name: str(path.absolute()) for name, path in arguments.items()}},
+        {
+            "split": split,
+            "phase": phase,
+            "latency-calls": str(_LATENCY_CALLS if latency else 0),
+            **{name: str(path.absolute()) for name, path in arguments.items()},
+        },
         work=str(scratch / phase),
     )
     return Scores.load(output)
 
 
-def require_same_words(challenger: Scores, champion: Scores) -> None:
-    """Scores pair only where both models read the same words.
-
-    Raises:
-        UserError: they do not; the message shows the first that differs.
-    """
-    ours, theirs = challenger.surface(), champion.surface()
-    if ours == theirs:
-        return
-    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
-    where = (
-        f"{len(ours):,} and {len(theirs):,} tokens"
-        if place is None
-        else f"token {place:,} is {ours[place]!r} to the challenger and {theirs[place]!r} to the champion"
-    )
-    raise UserError(
-        f"challenger and champion cut the same text into different words ({where}), so their scores do not compare",
-        remedy="keep preprocess.lowercase as the champion had it, or use another --output with a registry of its own",
-    )
-
-
-def _perplexity_where(side: Side, mask: npt.NDArray[np.bool_]) -> float | None:
-    return perplexity(float(side.comparable[mask].mean())) if mask.any() else None
+def _perplexity_where(nll: Floats, mask: npt.NDArray[np.bool_]) -> float | None:
+    return perplexity(float(nll[mask].mean())) if mask.any() else None

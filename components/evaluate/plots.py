@@ -7,7 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from components.evaluate.compare import Floats
+from components.evaluate.bootstrap import Floats
+from components.evaluate.calibration import Bin
 from hopline.runtime.plot_style import STYLE
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 CHALLENGER_COLOUR, CHAMPION_COLOUR = "#1f6feb", "#9a6700"
 _POINTS = 100  # along the split
-_BINS = 60
 # Without a salt the file's ids are random, and the same evaluation would give another report.
 _STYLE = {
     "svg.hashsalt": "hopline",
@@ -28,13 +28,17 @@ def pictures(measured: "Measurement") -> dict[str, bytes]:
     """The report's pictures: caption to SVG."""
     challenger = measured.challenger.comparable
     champion = measured.champion.comparable if measured.champion else None
+    difference = measured.token_differences
+    if difference is None:
+        champion = None  # its tokens are others: the two curves would not have the same places
     with mpl.rc_context(_STYLE):
         drawn = {"Perplexity through the split": _through(challenger, champion)}
-        if champion is not None and measured.difference is not None:
-            block = measured.difference.block
-            caption = f"Challenger minus champion, means of {block} consecutive tokens (below 0 it is better)"
-            with np.errstate(invalid="ignore"):
-                drawn[caption] = _histogram(challenger - champion, block)
+        if difference is not None:
+            caption = f"Challenger minus champion, {_POINTS} means along the split (below 0 the challenger is better)"
+            drawn[caption] = _along(difference)
+        if measured.calibration:
+            caption = "Calibration of the challenger: of the words given a probability, the share that came next"
+            drawn[caption] = _calibration(measured.calibration)
     return drawn
 
 
@@ -54,18 +58,33 @@ def _through(challenger: Floats, champion: Floats | None) -> bytes:
     return _svg(figure)
 
 
-def _histogram(difference: Floats, block: int) -> bytes:
-    """How the paired differences spread."""
-    _, means = _segment_means(difference, len(difference) // block)
-    means = means[np.isfinite(means)]
+def _along(difference: Floats) -> bytes:
+    """The paired differences of consecutive segments, and their mean."""
+    with np.errstate(invalid="ignore"):
+        middles, means = _segment_means(difference, _POINTS)
+        mean = difference.mean()
     figure, axes = _canvas()
-    axes.hist(means, bins=_BINS, color=CHALLENGER_COLOUR, alpha=0.75)
-    axes.axvline(0, color="black", linewidth=0.8)
-    mean = difference.mean()
+    shown = np.isfinite(means)
+    width = 0.9 * len(difference) / len(means)
+    axes.bar(middles[shown], means[shown], width=width, color=CHALLENGER_COLOUR, alpha=0.75)
+    axes.axhline(0, color="black", linewidth=0.8)
     if np.isfinite(mean):
-        axes.axvline(mean, color=CHAMPION_COLOUR, linewidth=1.6, label=f"mean {mean:+.4f}")
+        axes.axhline(mean, color=CHAMPION_COLOUR, linewidth=1.6, label=f"mean {mean:+.4f}")
         axes.legend(frameon=False)
-    axes.set(xlabel="nats per token", ylabel="blocks")
+    axes.set(xlabel="token", ylabel="nats per token")
+    return _svg(figure)
+
+
+def _calibration(bins: list[Bin]) -> bytes:
+    """Observed against predicted probability, both axes logarithmic; what never occurred lies on the lower edge."""
+    figure, axes = _canvas()
+    predicted = np.array([item.predicted for item in bins])
+    observed = np.array([item.observed for item in bins])
+    least = min(predicted.min(), observed[observed > 0].min(initial=1.0)) / 2
+    axes.plot([least, 1], [least, 1], color="black", linewidth=0.8, label="calibrated")
+    axes.plot(predicted, np.maximum(observed, least), "o-", color=CHALLENGER_COLOUR, linewidth=1.4, label="challenger")
+    axes.set(xscale="log", yscale="log", xlabel="probability given", ylabel="share that came next")
+    axes.legend(frameon=False)
     return _svg(figure)
 
 

@@ -4,7 +4,10 @@ Here the export stands alone, as it will when it serves: raw text in, TensorFlow
 """
 
 import argparse
+import math
+import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--saved-model", type=Path, required=True, help="folder of the export")
     parser.add_argument("--text", type=Path, required=True, help="folder of the raw text, <split>-*.jsonl")
     parser.add_argument("--split", required=True, help="which of its splits")
-    parser.add_argument("--words", type=Path, help="file of words, one a line, whose ids are wanted as well")
+    parser.add_argument("--latency-calls", type=int, default=0, help="how often to time one line; 0 for never")
     parser.add_argument("--phase", default="export", help="what to call this in the progress shown")
     parser.add_argument("--output", type=Path, required=True, help="file to write, .npz")
     return parser
@@ -53,26 +56,26 @@ def prepare_devices() -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    documents = read_documents(options.text, options.split)
-    words = options.words.read_text(encoding="utf-8").split("\n") if options.words else []
+    documents = [document.text for document in read_documents(options.text, options.split)]
     prepare_devices()
     progress = Progress("evaluate", sum(map(len, documents)), "characters", phase=options.phase)
-    score_text(options.saved_model, documents, words, progress.update).save(options.output)
+    scores = score_text(options.saved_model, documents, progress.update, options.latency_calls)
+    scores.save(options.output)
 
 
 def score_text(
-    saved_model: Path, documents: Sequence[str], words: Sequence[str], report: Callable[[int], None]
+    saved_model: Path, documents: Sequence[str], report: Callable[[int], None], latency_calls: int = 0
 ) -> Scores:
-    """Scores `documents` by the export and looks up `words` in its vocabulary.
+    """Scores `documents` by the export.
 
     Args:
         saved_model: folder of the export.
         documents: whole documents.
-        words: any words; none for no look-up.
         report: called with the number of characters done so far.
+        latency_calls: how often to time one line; 0 for never.
 
     Raises:
-        InternalError: the export does not load or has no signature "score", or it cuts `words` differently.
+        InternalError: the export does not load or has no signature "score".
     """
     import tensorflow as tf
 
@@ -93,17 +96,30 @@ def score_text(
     done = 0
     for batch in _batches(documents):
         scored = call(batch)
-        parts.append((scored["nll"], scored["ids"], _indexed(scored["words"], index)))
+        parts.append((scored["nll"], scored["ids"], _indexed(scored["words"], index), np.diff(scored["row_splits"])))
         done += sum(map(len, batch))
         report(done)
-    looked_up = call([" ".join(words)])["ids"] if words else np.zeros(0, np.int64)
-    if len(looked_up) != len(words):
-        raise InternalError(
-            f"{saved_model} reads {len(words):,} words as {len(looked_up):,} tokens",
-            remedy="the models cut text differently and cannot be compared: use another registry",
-        )
-    nll, ids, word_index = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Scores(nll, ids, word_index, tuple(word.decode() for word in index), looked_up)
+    nll, ids, word_index, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    words = tuple(word.decode() for word in index)
+    line = _line(documents)
+    milliseconds = _median_milliseconds(lambda: call([line]), latency_calls) if latency_calls else math.nan
+    return Scores(nll, ids, word_index, words, lengths, milliseconds)
+
+
+def _line(documents: Sequence[str]) -> str:
+    """The first line that is not blank, with its end."""
+    lines = (line for document in documents for line in document.split("\n"))
+    return next((line for line in lines if line.strip()), "") + "\n"
+
+
+def _median_milliseconds(call: Callable[[], Any], times_called: int) -> float:
+    call()  # the first call of a new shape also traces and allocates
+    times = []
+    for _ in range(times_called):
+        begin = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begin))
+    return statistics.median(times)
 
 
 def _batches(documents: Sequence[str]) -> Iterator[list[str]]:

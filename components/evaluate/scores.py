@@ -1,5 +1,6 @@
 """What an exported model says about a split, as one file between two processes."""
 
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +16,28 @@ _SEPARATOR = "\n"  # no word holds one: it is a token by itself
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a text's N tokens, in order, and of a list of words looked up beside it.
+    """Scores of a text's N tokens, in order.
 
     Attributes:
         nll: shape (N,), float32, negative log-likelihoods in nats.
         ids: shape (N,), int64, in the model's vocabulary.
         word_index: shape (N,), int32, the token as written: its place in `words`.
         words: the distinct words of the text, as written.
-        looked_up: shape (number of words looked up,), int64, their ids in the model's vocabulary.
+        lengths: shape (documents,), int64, how many of the N tokens each document has.
+        milliseconds: median time to score one line; NaN where it was not measured.
     """
 
     nll: npt.NDArray[np.float32]
     ids: npt.NDArray[np.int64]
     word_index: npt.NDArray[np.int32]
     words: tuple[str, ...]
-    looked_up: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    milliseconds: float = math.nan
 
     def save(self, path: Path) -> None:
         """Writes the scores to `path`, which must end in `.npz`."""
         arrays: dict[str, Any] = {"nll": self.nll, "ids": self.ids, "word_index": self.word_index}
-        arrays["looked_up"] = self.looked_up
+        arrays |= {"lengths": self.lengths, "milliseconds": np.float64(self.milliseconds)}
         # One string of bytes: an array of strings would take the longest word's room for each, or need pickle.
         arrays["words"] = np.frombuffer(_SEPARATOR.join(self.words).encode(), np.uint8)
         np.savez(path, **arrays)
@@ -54,10 +57,16 @@ class Scores:
                     ids=arrays["ids"],
                     word_index=arrays["word_index"],
                     words=tuple(text.split(_SEPARATOR)) if text else (),
-                    looked_up=arrays["looked_up"],
+                    lengths=arrays["lengths"],
+                    milliseconds=float(arrays["milliseconds"]),
                 )
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InternalError(f"{path} holds no scores: {error}", remedy="run evaluate again") from error
+
+    @property
+    def documents(self) -> npt.NDArray[np.int64]:
+        """Shape (N,): the number of each token's document."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def surface(self) -> list[str]:
         """The N tokens as written."""

@@ -3,12 +3,27 @@
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hopline.runtime.errors import UserError
 
 
-def read_documents(folder: Path, split: str) -> list[str]:
+@dataclass(frozen=True)
+class Document:
+    """A document of the corpus: its name (`hopline.schema.Passage`) and all its text."""
+
+    name: str
+    text: str
+
+    @property
+    def source(self) -> str:
+        """The file that it stands in."""
+        file, _, byte = self.name.rpartition("@")
+        return file if file and byte.isdecimal() else self.name
+
+
+def read_documents(folder: Path, split: str) -> list[Document]:
     """Every document of `split` in order, each the text of its consecutive passages.
 
     Args:
@@ -25,7 +40,7 @@ def read_documents(folder: Path, split: str) -> list[str]:
         )
     passages = (passage for shard in shards for passage in _passages(shard))
     by_document = itertools.groupby(passages, key=lambda passage: passage[0])
-    return ["".join(text for _, text in group) for _, group in by_document]
+    return [Document(name, "".join(text for _, text in group)) for name, group in by_document]
 
 
 def _passages(shard: Path) -> Iterator[tuple[str, str]]:

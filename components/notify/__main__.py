@@ -6,7 +6,9 @@ Whatever becomes of the message, the run ends as it was going to end.
 """
 
 import argparse
+import itertools
 import json
+import math
 import os
 import sys
 import time
@@ -15,6 +17,7 @@ import urllib.request
 from collections.abc import Sequence
 
 from hopline.runtime import program
+from hopline.runtime.retry import pauses
 from hopline.schema import WEBHOOK_VARIABLE
 
 _TRIES = 3
@@ -51,13 +54,12 @@ def _notify(options: argparse.Namespace) -> None:
 
 def post(url: str, content: dict[str, str], pause: float = _PAUSE_SECONDS) -> str:
     """Posts `content` as JSON, in three tries at most, and returns what became of it."""
-    said = ""
-    for number in range(_TRIES):
-        if number:
-            time.sleep(pause * number)
-        said, again = _try(url, json.dumps(content).encode())
+    said, again = _try(url, json.dumps(content).encode())
+    for seconds in itertools.islice(pauses(math.inf, first=pause), _TRIES - 1):
         if not again:
             break
+        time.sleep(seconds)
+        said, again = _try(url, json.dumps(content).encode())
     return said
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.preprocess.vocabulary import promoted_vocabulary
-from hopline.artifacts import code_digest, content_key, produce
+from hopline.artifacts import TENSORFLOW, code_digest, content_key, produce
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.runtime.errors import ExitCode
@@ -18,6 +18,7 @@ from hopline.schema import EXAMPLES
 from hopline.store.folders import writable_folder
 
 _STEP = "preprocess"
+_LIBRARIES = (*TENSORFLOW, "apache-beam", "tensorflow-transform", "tfx-bsl")  # that determine the examples
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -51,7 +52,7 @@ def _preprocess(options: argparse.Namespace) -> None:
         preprocess=config.to_dict(),
         fingerprint=options.fingerprint,
         vocabulary_from=model_id,
-        code=code_digest("hopline", "components.preprocess"),
+        code=code_digest("components.preprocess.__main__", libraries=_LIBRARIES),
     )
 
     def build(scratch: Path, result: Path) -> None:

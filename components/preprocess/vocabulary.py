@@ -1,5 +1,6 @@
 """The vocabulary of a promoted model, for models that are to share it."""
 
+import json
 from dataclasses import dataclass
 
 from hopline.config.preprocess import PreprocessConfig
@@ -20,16 +21,21 @@ def promoted_vocabulary(registry: str, model_id: str, config: PreprocessConfig) 
     """The vocabulary of the model `model_id`, which is or was champion in `registry`.
 
     Raises:
-        UserError: the model or its vocabulary is missing or damaged, or its text was lowercased and this is not to be.
+        UserError: the model or its vocabulary is missing or damaged, or its text was cut or lowercased in another way.
     """
     promoted = Registry(registry)
     version = promoted.version(model_id)
     manifest, text = promoted.read(version, VOCABULARY_FILE)
-    lowercase = bool(manifest.facts["lowercase"])
-    require(
-        config.lowercase == lowercase,
-        f"preprocess.lowercase is {str(config.lowercase).lower()}, but the vocabulary of champion {version} was made "
-        f"with {str(lowercase).lower()}",
-        f'set preprocess.lowercase = {str(lowercase).lower()}, or preprocess.vocabulary = "own"',
-    )
+    made_with = {
+        "tokeniser": manifest.facts.get("tokeniser", "whitespace"),  # the only one there was
+        "lowercase": bool(manifest.facts["lowercase"]),
+    }
+    for key, value in made_with.items():
+        ours = getattr(config, key)
+        require(
+            ours == value,
+            f"preprocess.{key} is {json.dumps(ours)}, but the vocabulary of champion {version} was made "
+            f"with {json.dumps(value)}",
+            f'set preprocess.{key} = {json.dumps(value)}, or preprocess.vocabulary = "own"',
+        )
     return Vocabulary(text.removesuffix("\n").split("\n"), model_id)

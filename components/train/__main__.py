@@ -30,6 +30,7 @@ from hopline.schema import EXAMPLES, MODEL, TRANSFORM_FOLDER, VOCABULARY_FILE
 from hopline.store import folders
 
 _TRAINING = "training"
+_WORKER = "components.train.worker"  # which the launchers run by name
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -61,7 +62,7 @@ def train(options: argparse.Namespace) -> None:
         model=model_config.to_dict(),
         train=config.determining(),
         start_from=start_from,
-        code=artifacts.code_digest("hopline", "components.train"),
+        code=artifacts.code_digest("components.train.__main__", _WORKER, libraries=artifacts.TENSORFLOW),
     )
 
     def build(scratch: Path, result: Path) -> None:
@@ -81,7 +82,7 @@ def train(options: argparse.Namespace) -> None:
         facts = _export(training, options.examples, examples, model_config, config, result)
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         folders.write_json(result / "config.json", {**sections, **facts})
-        facts |= {name: examples.facts[name] for name in ("fingerprint", "lowercase")}
+        facts |= {name: examples.facts[name] for name in ("fingerprint", "tokeniser", "lowercase")}
         facts["data"] = data_facts(options.examples, examples)
         parents = {EXAMPLES: examples.id} | ({"start": start_from} if start_from else {})
         artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
@@ -132,7 +133,8 @@ def _export(
     shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)
     return {
         "vocabulary_size": vocabulary_size,
-        "best_valid_perplexity": perplexity(newest.state.best_valid_loss),
+        "best_valid_perplexity": artifacts.json_value(perplexity(newest.state.best_valid_loss)),
+        "averaged_weights": newest.state.best_is_average,
         "steps": newest.state.step,
         "ended": newest.state.finished,
         "parameters": model.count_params(),

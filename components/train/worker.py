@@ -29,6 +29,7 @@ from hopline.artifacts import read_manifest
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.runtime import places, program
+from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import UserError
 from hopline.runtime.process import PARENT_VARIABLE
 from hopline.schema import EXAMPLES
@@ -49,7 +50,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scratch", type=Path, help="folder of this worker alone, for what it has from an object store"
     )
-    parser.add_argument("--threads", type=int, default=0, help="compute threads; 0 for one per core")
+    parser.add_argument("--threads", type=int, default=0, help="compute threads; 0 for one per CPU that it may use")
     parser.add_argument("--accelerators", type=int, help="GPUs that must be there; all others are left alone")
     return parser
 
@@ -118,7 +119,10 @@ def work(options: argparse.Namespace) -> None:
     from components.train.loop.trainer import Trainer
     from hopline.model.streams import load_stream
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    threads = (
+        options.threads or usable_cpus()
+    )  # TensorFlow would take as many as the node has, whatever the pod may use
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     gpu = require_accelerators(options.accelerators)
     if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
@@ -146,7 +150,7 @@ def work(options: argparse.Namespace) -> None:
             vocabulary_size=manifest.facts["vocabulary_size"],
             model_config=model_config,
             config=config,
-            lanes=1 if gpu else lane_count(config.sequences // replicas, options.threads or os.cpu_count() or 1),
+            lanes=1 if gpu else lane_count(config.sequences // replicas, threads),
             sender=sender,
         ).run(stopping=told_to_stop)
 

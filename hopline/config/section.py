@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from hopline.runtime.errors import UserError
 
@@ -15,6 +15,7 @@ class Section:
     """What all sections share: strict construction from a mapping, and canonical JSON."""
 
     name: str = ""
+    replaced: ClassVar[Mapping[str, str]] = {}  # a key of earlier versions to what stands for it now
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -25,6 +26,11 @@ class Section:
         """
         known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
         for key in values:
+            if key in cls.replaced:
+                raise UserError(
+                    f"{cls.name}.{key} is not a known configuration key any more",
+                    remedy=f"set instead, in [{cls.name}]: {cls.replaced[key]}",
+                )
             if key not in known:
                 raise unknown_key(f"{cls.name}.{key}", key, known, f"{cls.name}.")
         return cls(**{key: _checked(f"{cls.name}.{key}", value, known[key].type) for key, value in values.items()})

@@ -1,9 +1,16 @@
 """The section [train]: how the model is trained."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hopline.config.section import Section, at_least, fraction, one_of, positive, require
+
+DROP_KEYS = ("drop_words", "drop_embeddings", "drop_memory", "drop_read", "drop_state")
+_SEEDS = 1 << 32  # what Keras takes
+_BELOW_THE_LEAST = {
+    "plateau": "training would end after its first validation",
+    "cosine": "the learning rate would rise to the end",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,6 +18,9 @@ class TrainConfig(Section):
     """How the model is trained.  Batch sizes are those of all workers together."""
 
     name = "train"
+    replaced: ClassVar[dict[str, str]] = {
+        "dropout": "drop_memory and drop_state (what it set), drop_words, drop_embeddings and drop_read"
+    }
 
     # "random", or "champion": from the champion's weights, if there is one; its vocabulary and shape must be the same.
     start: str = "random"
@@ -22,12 +32,27 @@ class TrainConfig(Section):
     epochs: int = 100
     max_steps: int = 0  # stop after so many steps; 0 for no limit
     optimizer: str = "sgd"  # or "adamw"
-    learning_rate: float = 1.28
-    weight_decay: float = 0.0  # of AdamW
-    dropout: float = 0.0  # of embedded words and of the last state
+    adam_beta_1: float = 0.9
+    adam_beta_2: float = 0.999
+    weight_decay: float = 0.0  # of AdamW, decoupled: of matrices alone, not of biases, gains and other vectors
     clip_norm: float = 0.390625  # of the global gradient of the mean loss; 0 for none
-    anneal: float = 1.5  # divides the learning rate when validation does not improve
-    min_learning_rate: float = 1e-3  # training stops below it
+    learning_rate: float = 1.28
+    # "plateau" (divided by `anneal` when validation does not improve; training ends below the least), "cosine" (from
+    # the greatest to the least over all steps), or "constant".
+    schedule: str = "plateau"
+    warmup_steps: int = 0  # over which the learning rate rises in a line from 0
+    anneal: float = 1.5
+    min_learning_rate: float = 1e-3
+    drop_words: float = 0.0  # of all word types: a dropped one is embedded as 0 at each of its places in a sequence
+    drop_embeddings: float = 0.0  # of the units of embedded words, before they are keys, values or a question
+    drop_memory: float = 0.0  # of the units of keys and of values
+    drop_read: float = 0.0  # of the units of what a hop reads
+    drop_state: float = 0.0  # of the units of the last state
+    drop_shared: bool = False  # one mask of units for all positions of a sequence (Gal and Ghahramani 2016)
+    # What else is validated and kept where it is better: "ema" (exponential moving average of the weights), "tail"
+    # (their mean over the last third of all steps), or "none".
+    average: str = "none"
+    ema_decay: float = 0.999
     precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
     restarts: int = 3  # of all workers after one fell, without progress in between; 0 for none
@@ -36,23 +61,48 @@ class TrainConfig(Section):
         for key in ("workers", "sequences", "targets", "epochs"):
             at_least(f"train.{key}", getattr(self, key), 1)
         one_of("train.start", self.start, ("random", "champion"))
-        at_least("train.seed", self.seed, 0)
+        require(
+            0 <= self.seed < _SEEDS,
+            f"train.seed is {self.seed}, but must be at least 0 and below 2^32 = {_SEEDS:,}",
+            "set train.seed to such a number",
+        )
         at_least("train.max_steps", self.max_steps, 0)
         one_of("train.sampling", self.sampling, ("random", "shuffled"))
-        one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
         one_of("train.precision", self.precision, ("float32", "bfloat16"))
-        positive("train.learning_rate", self.learning_rate)
-        at_least("train.weight_decay", self.weight_decay, 0)
-        fraction("train.dropout", self.dropout)
-        at_least("train.clip_norm", self.clip_norm, 0)
-        at_least("train.anneal", self.anneal, 1)
-        at_least("train.min_learning_rate", self.min_learning_rate, 0)
+        self._check_update_rule()
+        for key in DROP_KEYS:
+            fraction(f"train.{key}", getattr(self, key))
+        one_of("train.average", self.average, ("none", "ema", "tail"))
+        fraction("train.ema_decay", self.ema_decay)
+        require(
+            self.average != "tail" or self.schedule != "plateau",
+            'train.average is "tail", but with train.schedule = "plateau" no one knows when the last third begins',
+            'set train.average to "ema", or train.schedule to "cosine" or "constant"',
+        )
         at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
         at_least("train.restarts", self.restarts, 0)
         require(
             self.sequences % self.workers == 0,
             f"train.sequences is {self.sequences}, but must divide evenly among train.workers = {self.workers}",
             f"set train.sequences to a multiple of {self.workers}",
+        )
+
+    def _check_update_rule(self) -> None:
+        one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
+        one_of("train.schedule", self.schedule, ("plateau", "cosine", "constant"))
+        positive("train.learning_rate", self.learning_rate)
+        fraction("train.adam_beta_1", self.adam_beta_1)
+        fraction("train.adam_beta_2", self.adam_beta_2)
+        at_least("train.weight_decay", self.weight_decay, 0)
+        at_least("train.clip_norm", self.clip_norm, 0)
+        at_least("train.warmup_steps", self.warmup_steps, 0)
+        at_least("train.anneal", self.anneal, 1)
+        at_least("train.min_learning_rate", self.min_learning_rate, 0)
+        require(
+            self.schedule == "constant" or self.learning_rate >= self.min_learning_rate,
+            f"train.learning_rate is {self.learning_rate}, but must be at least "
+            f"train.min_learning_rate = {self.min_learning_rate}: {_BELOW_THE_LEAST.get(self.schedule)}",
+            "lower train.min_learning_rate, such as to a hundredth of the learning rate",
         )
 
     def steps_per_epoch(self, targets: int, documents: int) -> int:

@@ -6,26 +6,27 @@ store (`hopline.corpus.objects`) are known from its listing alone until `fetch` 
 """
 
 import bz2
-import glob
 import gzip
 import hashlib
 import io
+import lzma
 import os
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from hopline.artifacts import canonical_json
-from hopline.config.corpus import EMBEDDED_CORPUS, CorpusConfig
+from hopline.config.corpus import EMBEDDED_CORPORA, CorpusConfig
 from hopline.config.section import require
-from hopline.corpus import objects
+from hopline.corpus import embedded, local, objects
+from hopline.corpus.local import unreadable
 from hopline.corpus.objects import Origin
-from hopline.runtime.errors import UserError
 from hopline.runtime.places import SCHEMES, is_remote
 from hopline.schema import SPLITS
-from hopline.store.folders import file_digest, whole
+from hopline.store.folders import file_digest
 
-_COMPRESSED = (".gz", ".bz2", ".zst")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged file raises
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SourceFile:
     @property
     def compressed(self) -> bool:
         """Whether `open_source` decompresses the file."""
-        return self.path.suffix in _COMPRESSED
+        return self.path.suffix.lower() in _COMPRESSED
 
 
 def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
@@ -108,17 +109,20 @@ def fetch(files: list[SourceFile], step: str) -> None:
 
 
 def open_source(path: Path) -> io.BufferedReader:
-    """Opens the file for reading, decompressed where its name ends in .gz, .bz2 or .zst.
+    """Opens the file for reading, decompressed where its name ends in .gz, .bz2, .xz or .zst, in any case.
 
     Raises:
-        UserError: it cannot be opened.  Reading damaged data raises OSError or EOFError.
+        UserError: it cannot be opened.  Reading damaged data raises one of `DAMAGED`.
     """
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".gz":
+        if suffix == ".gz":
             return io.BufferedReader(gzip.open(path))
-        if path.suffix == ".bz2":
+        if suffix == ".bz2":
             return io.BufferedReader(bz2.open(path))
-        if path.suffix == ".zst":
+        if suffix == ".xz":
+            return io.BufferedReader(lzma.open(path))
+        if suffix == ".zst":
             import pyarrow as pa  # noqa: PLC0415  # the zstandard package takes a truncated file for a whole one
 
             return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd"))
@@ -139,12 +143,6 @@ def split_by_hash(key: bytes, config: CorpusConfig) -> str:
     return "valid" if position < config.test_fraction + config.valid_fraction else "train"
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
-    """The error for a file or folder that cannot be read."""
-    reason = getattr(error, "strerror", None) or error
-    return UserError(f"{path} cannot be read: {reason}", remedy="check the file and its permissions")
-
-
 def _named_by(split: str, pattern: str, scratch: Path) -> list[SourceFile]:
     key = f"corpus.{split or 'train'}"
     if is_remote(pattern):
@@ -159,18 +157,17 @@ def _named_by(split: str, pattern: str, scratch: Path) -> list[SourceFile]:
             )
             for origin in origins
         ]
-    if pattern == EMBEDDED_CORPUS:
-        root = _embedded(scratch / "python-docs")
-        found = list(_below(root))
+    if pattern in EMBEDDED_CORPORA:
+        root, found = local.matches(key, str(embedded.write(pattern, scratch)))
     else:
         require(
             ":" not in pattern.split("/", maxsplit=1)[0],
             f'{key} is "{pattern}", which is neither a path nor the URI of an object store',
-            f'give a path, a URI that begins with {" or ".join(SCHEMES)}, or "{EMBEDDED_CORPUS}"',
+            f"give a path, a URI that begins with {' or '.join(SCHEMES)}, or {' or '.join(EMBEDDED_CORPORA)}",
         )
-        root, found = _matches(key, Path(pattern))
+        root, found = local.matches(key, pattern)
     files = []
-    for path in sorted(found):
+    for path in found:
         name = path.relative_to(root).as_posix()
         require(
             name == name.encode("utf-8", "replace").decode(), f"{name!r} below {root} is not UTF-8", "rename the file"
@@ -180,53 +177,3 @@ def _named_by(split: str, pattern: str, scratch: Path) -> list[SourceFile]:
         except OSError as error:
             raise unreadable(path, error) from error
     return files
-
-
-def _matches(key: str, pattern: Path) -> tuple[Path, list[Path]]:
-    """The corpus root and the files that `pattern` names; a path that exists is never taken for a glob."""
-    if pattern.is_file():
-        return pattern.parent, [pattern]
-    if pattern.is_dir():
-        found = list(_below(pattern))
-        require(bool(found), f"{key} names {pattern}, a folder without files", f"put text there, or change {key}")
-        return pattern, found
-    require(
-        glob.has_magic(os.fspath(pattern)),
-        f"{key} names {pattern}, which does not exist or is neither file nor folder",
-        f"correct {key}; relative paths start at the configuration's folder",
-    )
-    parts = pattern.parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    named = glob.iglob(os.fspath(pattern), recursive=True)  # noqa: PTH207  # Path.glob takes hidden files too
-    found = sorted({path for path in map(Path, named) if path.is_file()})
-    require(bool(found), f"{key} is {pattern}, which matches no file", f"correct the pattern in {key}")
-    return Path(*parts[:fixed]), found
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`, through links too; names that begin with a dot are left out, as in a glob."""
-
-    def refuse(error: OSError) -> None:
-        raise unreadable(Path(error.filename), error)
-
-    entered = set()
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        entered.add(os.path.realpath(place))
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(Path(place, name)) not in entered  # links may form a ring
-        )
-        yield from (path for name in names if not name.startswith(".") and (path := Path(place, name)).is_file())
-
-
-def _embedded(folder: Path) -> Path:
-    """Writes the Python documentation topics that every CPython carries, one file each."""
-    if not folder.exists():
-        from pydoc_data.topics import topics  # noqa: PLC0415  # a megabyte of text, seldom needed
-
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with whole(folder) as temporary:
-            for topic, text in topics.items():
-                (temporary / f"{topic}.txt").write_text(text, encoding="utf-8")
-    return folder

@@ -93,8 +93,12 @@ def _fits(pattern: Sequence[str], name: Sequence[str]) -> bool:
         return not name and all(part == "**" for part in pattern)
     if pattern[0] == "**":
         return _fits(pattern[1:], name) or (not name[0].startswith(".") and _fits(pattern, name[1:]))
-    hidden = name[0].startswith(".") and not pattern[0].startswith(".")
-    return fnmatchcase(name[0], pattern[0]) and not hidden and _fits(pattern[1:], name[1:])
+    return fits_part(pattern[0], name[0]) and _fits(pattern[1:], name[1:])
+
+
+def fits_part(pattern: str, name: str) -> bool:
+    """Whether a name without slashes fits; one that begins with a dot does where the pattern spells the dot."""
+    return fnmatchcase(name, pattern) and (not name.startswith(".") or pattern.startswith("."))
 
 
 def _parent(path: str) -> str:

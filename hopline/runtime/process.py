@@ -8,6 +8,7 @@ not do: Kubeflow's local runner puts a shell between our processes.
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -34,6 +35,22 @@ from hopline.runtime.records import tell
 PARENT_VARIABLE = "HOPLINE_PARENT"
 FAILURE_FILE = "failure.json"
 _POLL_SECONDS = 0.5
+# What no child inherits.  Launchers set TF_CONFIG and HOPLINE_CLUSTER themselves, for their own workers.
+_FOREIGN = re.compile(
+    "LC_.*|LANGUAGE|TF_CONFIG|TF_USE_LEGACY_KERAS|TF_XLA_FLAGS|TF_DETERMINISTIC_OPS|XLA_FLAGS|KERAS_.*|OMP_.*|KMP_.*"
+    "|HOPLINE_CLUSTER|JOB_COMPLETION_INDEX|PYTHON(OPTIMIZE|STARTUP|WARNINGS|HASHSEED|IOENCODING|INSPECT|DEBUG|HOME)"
+)
+_FIXED = {
+    "LANG": "C.UTF-8",  # of no country: a Turkish locale lower-cases I to a dotless i
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": os.devnull,  # no ~/.keras/keras.json: it may ask for another floatx
+    # Folders named `components` or `pipelines` in the user's working directory do not shadow ours under `python -m`.
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+}
+_UNPROXIED = ("no_grpc_proxy", "no_proxy", "NO_PROXY")  # gRPC asks for the first, and else for the second
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BY_CODE: dict[int, type[HoplineError]] = {
     error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
 }
@@ -41,16 +58,22 @@ _BY_NAME = {error.__name__: error for error in (*_BY_CODE.values(), LostPeersErr
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a child of ours.
+    """The environment for a child of ours: what a step computes depends on its inputs, not on its user's settings.
 
-    PYTHONSAFEPATH keeps folders named `components` or `pipelines` in the user's working directory from
-    shadowing ours under `python -m`.
+    Everything is inherited but what `_FOREIGN` matches (settings of libraries, of the interpreter, of another cluster)
+    and what `_FIXED` sets.  Loopback is added to the hosts that no proxy serves: gRPC would send the workers of this
+    machine to the proxy.
+
+    Args:
+        extra: what the child gets besides, whatever it is called.
     """
+    inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    unproxied = ",".join(filter(None, dict.fromkeys([*map(inherited.get, _UNPROXIED), *_LOOPBACK])))
     return {
-        **os.environ,
+        **inherited,
+        **dict.fromkeys(_UNPROXIED, unproxied),
+        **_FIXED,
         PARENT_VARIABLE: f"{os.getpid()}:{_start_time(os.getpid())}",
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
         **(extra or {}),
     }
 

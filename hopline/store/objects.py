@@ -7,7 +7,6 @@ import glob
 import hashlib
 import itertools
 import os
-import random
 import sys
 import threading
 import time
@@ -20,12 +19,12 @@ from typing import TypeVar
 
 from hopline.runtime.errors import InternalError, UserError
 from hopline.runtime.places import SCHEMES
+from hopline.runtime.retry import pauses
 from hopline.store import folders
 from hopline.store.bucket import CHUNK_BYTES, THREADS, Bucket, ConflictError, DamagedError, Entry, UnavailableError
 
 PATIENCE_SECONDS = 120.0  # how long one request is tried again before the store counts as away
 _CHUNKS = 4  # of one file, fetched at once; as many of each file are held in memory
-_LONGEST_PAUSE_SECONDS = 10.0
 _LINE_SECONDS = 5.0
 _COPIES = 3  # of a file that arrives damaged
 
@@ -210,7 +209,7 @@ class Store:
 
     def _persist(self, call: Callable[[], T]) -> T:
         """What `call` returns, called until it succeeds, fails for good, or the patience ends."""
-        pause, deadline = 0.25, time.monotonic() + PATIENCE_SECONDS
+        again = pauses(PATIENCE_SECONDS, first=0.25)
         while True:
             self._refuse_if_stopped()
             try:
@@ -221,15 +220,14 @@ class Store:
                     raise
                 if not isinstance(fault, UnavailableError):
                     raise fault from error
-                if time.monotonic() + pause > deadline:
+                seconds = next(again, None)
+                if seconds is None:
                     raise InternalError(
                         f"{self.uri} did not answer for {PATIENCE_SECONDS:.0f} s: {fault}",
                         remedy="see whether the store can be reached, then run again",
                     ) from error
                 self._say(f"{self.uri} does not answer, trying again: {fault}")
-            jitter = random.uniform(0.5, 1.0)  # noqa: S311  (so that many do not come back at the same moment)
-            self._stopped.wait(pause * jitter)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            self._stopped.wait(seconds)
 
     def _say(self, text: str) -> None:
         """Prints `text`, unless something was printed a moment ago."""

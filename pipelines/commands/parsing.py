@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from pipelines.config.config import Config
     from pipelines.kubeflow.client import Client
+    from pipelines.kubeflow.connection import Server
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -22,6 +24,14 @@ exit codes:
   130  stopped by Ctrl-C (the same command continues)
   143  stopped by SIGTERM (the same command continues)
 """
+
+
+def positive(text: str) -> int:
+    """The type of an option that is a whole number of at least 1."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'it is "{text}", but must be a whole number of at least 1')
+    return number
 
 
 def command(
@@ -101,13 +111,74 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Adds -o."""
+    parser.add_argument(
+        "-o",
+        choices=("text", "json"),
+        default="text",
+        dest="format",
+        help="the form of what is printed: for people, or one JSON document (%(default)s)",
+    )
+
+
+def print_json(content: object) -> None:
+    """Prints `content` as a JSON document."""
+    import json
+
+    print(json.dumps(content, indent=2))
+
+
+def name_images() -> None:
+    """Has this process and its children take the images that `make images` makes of the checked-out commit.
+
+    A tag in the environment goes before it.  Call it before `components.images` is imported.
+    """
+    from hopline.artifacts import git_revision
+
+    commit, changes, _ = git_revision().partition("+changes")
+    if commit:
+        os.environ.setdefault("HOPLINE_IMAGE_TAG", f"{commit[:12]}{'-changes' if changes else ''}")
+
+
+def add_preflight(parser: argparse.ArgumentParser) -> None:
+    """Adds what turns `preflight` off."""
+    parser.add_argument(
+        "--no-preflight",
+        dest="preflight",
+        action="store_false",
+        help="with --kube-namespace: do not look there first whether accounts, Secrets and claims exist",
+    )
+
+
+def preflight(options: argparse.Namespace, config: "Config") -> None:
+    """Looks, where Kubernetes can be asked, whether a run would find what it needs.
+
+    Raises:
+        UserError: it would not.
+    """
+    if not options.kube_namespace or not options.preflight:
+        return
+    from pipelines.doctor.preflight import require_ready
+
+    for line in require_ready(config, options.kube_namespace, server_of(options)):
+        print(f"warning: {line}")
+
+
+def server_of(options: argparse.Namespace) -> "Server":
+    """The server that the options of `add_server` describe."""
+    from pipelines.kubeflow.connection import Server
+
+    place = {name: getattr(options, name) for name in ("host", "namespace", "token_file", "ca_file")}
+    return Server(**place)
+
+
 def client_of(options: argparse.Namespace) -> "Client":
     """The client that the options of `add_server` describe."""
     from pipelines.kubeflow.client import Client
-    from pipelines.kubeflow.connection import Connection, Server
+    from pipelines.kubeflow.connection import Connection
 
-    place = {name: getattr(options, name) for name in ("host", "namespace", "token_file", "ca_file")}
-    connection = Connection(Server(**place))
+    connection = Connection(server_of(options))
     if not options.kube_namespace:
         return Client(connection)
 

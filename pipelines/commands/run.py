@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hopline.runtime.errors import ExitCode
-from pipelines.commands.parsing import OUTPUT, Commands, add_config, command
+from pipelines.commands.parsing import OUTPUT, Commands, add_config, command, name_images
 from pipelines.config.config import Config
 
 _TEXT = """\
@@ -43,13 +43,16 @@ def add(commands: Commands) -> None:
         "--runner",
         choices=("subprocess", "docker"),
         default="subprocess",
-        help="what a step is: a process of this machine, or a container of its image, see `make images` (%(default)s)",
+        help="what a step is: a process of this machine, or a container of its image, see `make images` (%(default)s); "
+        "HOPLINE_IMAGE_TAG for images of another tag than the checked-out commit",
     )
 
 
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    if options.runner == "docker":
+        name_images()
     from pipelines.closing import print_failure, print_result
     from pipelines.estimate import describe
     from pipelines.output import RUNS, open_output

@@ -33,7 +33,12 @@ class ClusterConfig(Section):
     pull_policy: str = "IfNotPresent"
     cpu: str = "1"  # for preprocess, train and evaluate, which take what is idle as well; [job] is for a Job's workers
     memory: str = "4Gi"  # for the same, and never more
+    launcher_cpu: str = "500m"  # of the train step's own pod while a Job's workers train: it fetches and exports
+    launcher_memory: str = "4Gi"  # for the same, and never more
+    pull_secrets: tuple[str, ...] = ()  # Secrets by which nodes pull the images
     retries: int = 0  # of a failed step; Kubeflow cannot tell a user's fault from a passing one
+    step_seconds: int = 43_200  # of a step's pod, but for train; 0 for no limit
+    train_seconds: int = 216_000  # of the train step's pod; 0 for no limit
     max_seconds: int = 259_200  # of a run; 0 for no limit
     keep_seconds: int = 604_800  # after a run's end its workflow, pods and their logs are removed; 0 for never
 
@@ -41,19 +46,19 @@ class ClusterConfig(Section):
         one_of("cluster.launcher", self.launcher, ("local", "kubernetes"))
         one_of("cluster.pull_policy", self.pull_policy, ("Always", "IfNotPresent", "Never"))
         require(self.experiment.strip() != "", "cluster.experiment is empty", "set cluster.experiment to a name")
-        for key in ("service_account", "secret", "webhook_secret", "claim"):
-            value = getattr(self, key)
+        named = [(key, getattr(self, key)) for key in ("service_account", "secret", "webhook_secret", "claim")]
+        for key, value in [*named, *(("pull_secrets", secret) for secret in self.pull_secrets)]:
             require(
                 not value or _NAME.fullmatch(value) is not None,
                 f'cluster.{key} is "{value}", but must be the name of an object of Kubernetes',
                 f"set cluster.{key} to lower-case letters, digits, dashes and dots",
             )
-        for key, quantity in _QUANTITIES.items():
-            value = getattr(self, key)
+        for key in ("cpu", "launcher_cpu", "memory", "launcher_memory"):
+            value, kind = getattr(self, key), key.removeprefix("launcher_")
             require(
-                quantity.fullmatch(value) is not None,
+                _QUANTITIES[kind].fullmatch(value) is not None,
                 f'cluster.{key} is "{value}", but must be a quantity of Kubernetes',
-                f"set cluster.{key} to one such as {'500m' if key == 'cpu' else '4Gi'}",
+                f"set cluster.{key} to one such as {'500m' if kind == 'cpu' else '4Gi'}",
             )
         require(
             _TAG.fullmatch(self.tag) is not None and self.tag != "latest",
@@ -65,9 +70,8 @@ class ClusterConfig(Section):
             f'cluster.mount is "{self.mount}", but must be an absolute path below /',
             "set cluster.mount, for example, to /data",
         )
-        at_least("cluster.retries", self.retries, 0)
-        at_least("cluster.max_seconds", self.max_seconds, 0)
-        at_least("cluster.keep_seconds", self.keep_seconds, 0)
+        for key in ("retries", "step_seconds", "train_seconds", "max_seconds", "keep_seconds"):
+            at_least(f"cluster.{key}", getattr(self, key), 0)
 
     @property
     def cores(self) -> int:

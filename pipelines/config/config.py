@@ -88,7 +88,11 @@ class Config:
 
 
 def _apply(document: dict[str, Any], override: str) -> None:
-    """Puts `section.key=value` into `document`; the value is TOML, or else taken as a string."""
+    """Puts `section.key=value` into `document`.
+
+    1. A key that is text takes the text as it is written, unless that is a string of TOML with its quotes: a commit
+    such as 12345e789012 is no number.  2. For other keys the value is TOML.  3. What is none is taken as a string.
+    """
     path, equals, text = override.partition("=")
     section, dot, key = path.strip().partition(".")
     require(
@@ -100,6 +104,14 @@ def _apply(document: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    if _is_text(section, key) and not isinstance(value, str):
+        value = text
     values = document.setdefault(section, {})
     require(isinstance(values, dict), f"{section} is not a section", f"write [{section}] and its keys below it")
     values[key] = value
+
+
+def _is_text(section: str, key: str) -> bool:
+    """Whether the configuration's `section.key` is text."""
+    kind = next((f.type for f in fields(Config) if f.name == section), None)
+    return kind is not None and any(f.name == key and f.type is str for f in fields(kind))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from components.images import BY_STEP
+from components.steps import IMAGES
 from pipelines.doctor.check import Answer, Check, missing, ok
 from pipelines.doctor.programs import ProgramError, Version, output, shown
 
@@ -80,7 +80,7 @@ def _deviation(package: str, pin: str, installed: Callable[[str], str]) -> str:
     return "" if version == pin else f"{package} is {version}, pinned {pin}"
 
 
-def images(images: Mapping[str, str] = BY_STEP) -> Check:
+def images(images: Mapping[str, str] = IMAGES) -> Check:
     """That the engine has the images of all steps."""
 
     def look() -> Answer:

@@ -17,10 +17,10 @@ import kfp_server_api
 import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.retry import pauses
 from pipelines.kubeflow.resources import Json
 
 PATIENCE_SECONDS = 60.0
-_LONGEST_PAUSE = 15.0
 _TIMEOUTS = (10.0, 60.0)  # to connect, to read
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY = 401, 403, 404, 409, 429
 _PORT_FORWARD = "kubectl --namespace kubeflow port-forward service/ml-pipeline-ui 8080:80"
@@ -49,6 +49,17 @@ class NotFoundError(UserError):
 
 class ConflictError(UserError):
     """The server has such a thing already."""
+
+
+class StrangeAnswerError(UserError):
+    """What answers is no Kubeflow Pipelines server, or one of another kind."""
+
+    def __init__(self, host: str, answer: object) -> None:
+        shown = answer if isinstance(answer, bytes) else json.dumps(answer)
+        super().__init__(
+            f"{host} does not answer as a Kubeflow Pipelines server does: {shown[:60]!r}",
+            remedy="correct --host; where a login page stands before the server, pass a token with --token-file",
+        )
 
 
 class UnreachableError(InternalError):
@@ -94,22 +105,22 @@ class Connection:
 
         Raises:
             NotFoundError: there is no such thing.
+            StrangeAnswerError: the answer is no JSON object.
             UnreachableError: the server did not answer in time.
             UserError: it refuses.
         """
-        return dict(_parsed(self.host, self.patiently("GET", path, query=query)))
+        return _parsed(self.host, self.patiently("GET", path, query=query))
 
     def patiently(self, method: str, path: str, **request: Any) -> bytes:
         """The body of the answer to a request that does no harm when it is made twice; see `once` and `get`."""
-        deadline, seconds = time.monotonic() + self.patience, 0.5
+        again = pauses(self.patience)
         while True:
             try:
                 return self.once(method, path, **request)
             except UnreachableError:
-                if time.monotonic() + seconds > deadline:
+                if (seconds := next(again, None)) is None:
                     raise
             self.pause(seconds)
-            seconds = min(2 * seconds, _LONGEST_PAUSE)
 
     def create(self, path: str, find: Callable[[], Json | None], **request: Any) -> Json:
         """Creates what `find` finds, and returns it as the server has it.
@@ -120,19 +131,18 @@ class Connection:
             ConflictError: the server has something of this name, and `find` does not find it.
             UnreachableError, UserError: as for `get`.
         """
-        deadline, seconds = time.monotonic() + self.patience, 0.5
+        again = pauses(self.patience)
         while True:
             try:
-                return dict(_parsed(self.host, self.once("POST", path, **request)))
+                return _parsed(self.host, self.once("POST", path, **request))
             except (ConflictError, UnreachableError) as error:
-                late = isinstance(error, ConflictError) or time.monotonic() + seconds > deadline
-                if not late:
+                seconds = None if isinstance(error, ConflictError) else next(again, None)
+                if seconds is not None:
                     self.pause(seconds)
                 if found := find():
                     return found
-                if late:
+                if seconds is None:
                     raise
-            seconds = min(2 * seconds, _LONGEST_PAUSE)
 
     def once(
         self,
@@ -255,16 +265,16 @@ def _message(error: Any) -> str:
         return str(error.reason)
 
 
-def _parsed(host: str, text: bytes) -> Any:
-    """The answer's JSON; what is none comes from something between us and the server.
+def _parsed(host: str, text: bytes) -> Json:
+    """The answer's JSON object; what is none comes from something between us and the server.
 
     Raises:
-        UserError: it is none.
+        StrangeAnswerError: it is none.
     """
     try:
-        return json.loads(text or b"{}")
+        content = json.loads(text or b"{}")
     except ValueError as error:
-        raise UserError(
-            f"{host} does not answer as a Kubeflow Pipelines server does: {text[:60]!r}",
-            remedy="correct --host; where a login page stands before the server, pass a token with --token-file",
-        ) from error
+        raise StrangeAnswerError(host, text) from error
+    if not isinstance(content, dict):
+        raise StrangeAnswerError(host, text)
+    return content

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from components.steps import STEPS
 from hopline.runtime.errors import HoplineError, InternalError, PreemptedError
 from hopline.runtime.process import failure_from
 from hopline.runtime.records import told
@@ -20,7 +21,6 @@ LOOK_SECONDS = 3.0
 _LOG_SECONDS = 10.0  # between looks into the running step's log, which the server gives as a whole
 _UNREACHABLE_SECONDS = 900.0  # how long a server may be away while a run is followed
 _TAIL_LINES = 30
-_RESULTS = ("resolve", "evaluate", "promote")  # the steps whose records say what a run came to
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,9 @@ def outcome(client: Client, run: Run) -> Outcome:
     """What came of a run that has ended."""
     if run.state == "SUCCEEDED":
         records: dict[str, dict[str, Any]] = {}
-        for step in _RESULTS:
-            records |= told(step_log(client, run, step))
+        for step in STEPS:
+            if step.record:
+                records |= told(step_log(client, run, step.name))
         return Outcome(run, records)
     failed = next((view.step for view in views(run) if view.state is State.FAILED), None)
     if run.terminated:

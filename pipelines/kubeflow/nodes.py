@@ -10,11 +10,11 @@ neither the node's id nor its pod.  Both are made from its full name, such as `h
 import re
 from datetime import UTC, datetime
 
-from components.images import BY_STEP
+from components.steps import ARTIFACTS
 from pipelines.kubeflow.resources import Run, Task
 from pipelines.watch import State, StepView
 
-STEPS = tuple(step for step in BY_STEP if step != "notify")  # of which a person is told
+STEPS = tuple(ARTIFACTS)  # of which a person is told
 _STATES = {
     "PENDING": State.RUNNING,  # its pod waits for a place or its image
     "RUNNING": State.RUNNING,

@@ -1,9 +1,10 @@
 """Makes, pauses, resumes and deletes a server's schedules, so that no run dies of it; see `schedule_plan`."""
 
+import itertools
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hopline.runtime.errors import InternalError, UserError
 from pipelines.kubeflow.client import Client
@@ -11,6 +12,7 @@ from pipelines.kubeflow.resources import RecurringRun, Run
 from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, next_step
 
 _SETTLE_SECONDS = 10.0  # in which a run that a schedule has just started appears in the server's list
+RECENT = 200  # runs of a schedule that are looked at; one that fires each hour has thousands
 _STEPS = 50  # more than any number of leftovers takes: somebody else wants something else at the same time
 _POLL_SECONDS = 2.0
 
@@ -125,9 +127,38 @@ def delete(client: Client, name: str, say: Say, *, end_runs: bool, sleep: Sleep 
         client.delete_recurring_run(schedule.id)
 
 
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What became of a schedule's runs, of the newest RECENT.
+
+    Attributes:
+        active: runs that have not ended.
+        last: the newest that has ended; None for none.
+        success: the newest that was one; None for none.
+    """
+
+    active: tuple[Run, ...] = ()
+    last: Run | None = None
+    success: Run | None = None
+
+
+def history(client: Client, schedule: RecurringRun) -> History:
+    """The schedule's runs, looked at from the newest on, up to the first success."""
+    active: list[Run] = []
+    last = None
+    for run in itertools.islice(client.runs_of(schedule.id), RECENT):
+        if not run.ended:
+            active.append(run)
+            continue
+        last = last or run
+        if run.state == "SUCCEEDED":
+            return History(active=tuple(active), last=last, success=run)
+    return History(active=tuple(active), last=last)
+
+
 def active_runs(client: Client, schedule: RecurringRun) -> list[Run]:
-    """The runs of a schedule that have not ended."""
-    return [run for run in client.runs_of(schedule.id) if not run.ended]
+    """The runs of a schedule that have not ended, of the newest RECENT: it starts no run beside one that is active."""
+    return [run for run in itertools.islice(client.runs_of(schedule.id), RECENT) if not run.ended]
 
 
 def _known(client: Client, name: str) -> list[RecurringRun]:

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from components.images import BY_STEP, image_of
+from components.images import tag_of
+from components.steps import IMAGES, image_of
 from hopline.artifacts import git_revision
-from hopline.config.corpus import EMBEDDED_CORPUS
+from hopline.config.corpus import EMBEDDED_CORPORA
 from hopline.runtime.errors import UserError
 from hopline.runtime.version import VERSION
 from hopline.schema import SPLITS
 from pipelines.compiled import pipeline_yaml
 from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
+from pipelines.config.workers import require_runnable
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.resources import Run, Version
 from pipelines.pipeline import parameters
@@ -68,9 +70,10 @@ def prepare(config: Config, run_name: str = "") -> Submission:
     """Checks and compiles what `config` asks for.
 
     Raises:
-        UserError: pods cannot reach what it names.
+        UserError: pods cannot reach what it names, or no run could come to its end.
     """
     cluster = config.cluster
+    require_runnable(config)
     if not cluster.registry:
         raise UserError(
             "no registry is named that the pods can reach",
@@ -90,7 +93,7 @@ def prepare(config: Config, run_name: str = "") -> Submission:
         experiment=cluster.experiment,
         run_name=name,
         service_account=cluster.service_account,
-        images=tuple(sorted({image_of(step, cluster.image_prefix, cluster.tag) for step in BY_STEP})),
+        images=tuple(sorted({image_of(step, cluster.image_prefix, cluster.tag) for step in IMAGES})),
     )
 
 
@@ -99,7 +102,7 @@ def warnings(config: Config, submission: Submission) -> Iterable[str]:
     if submission.revision and config.cluster.tag == VERSION:
         yield (
             f"the images' tag {VERSION} names no commit: Kubeflow takes results of other code under that name for this "
-            f"code's; build with `make images`, and --set cluster.tag={_tag(submission.revision)}"
+            f"code's; build with `make images`, and --set cluster.tag={tag_of(submission.revision)}"
         )
 
 
@@ -151,14 +154,9 @@ def _require_reachable(key: str, place: str, config: Config) -> None:
     """Raises `UserError` for a place that only this machine has."""
     cluster = config.cluster
     inside = bool(cluster.claim) and place.startswith(f"{cluster.mount.rstrip('/')}/")
-    if not (place.startswith(_STORES) or place == EMBEDDED_CORPUS or inside):
+    if not (place.startswith(_STORES) or place in EMBEDDED_CORPORA or inside):
         raise UserError(
             f"{key} is {place}, which is a place on this machine: the pods of a cluster do not see it",
             remedy=f"copy it to an object store and name it {' or '.join(f'{store}...' for store in _STORES)}; or to a "
             "volume, with cluster.claim for its name and cluster.mount for its place",
         )
-
-
-def _tag(revision: str) -> str:
-    """The tag that `make images` gives to this revision."""
-    return revision[:12] + ("-changes" if revision.endswith(_CHANGES) else "")

@@ -4,10 +4,9 @@ import importlib
 
 import pytest
 
-from components.images import BY_STEP
-from pipelines.watch import ARTIFACTS
+from components.steps import ARTIFACTS, IMAGES
 
-STEPS = tuple(step for step in BY_STEP if step != "notify")  # which leaves nothing: tests/components/notify
+STEPS = tuple(ARTIFACTS)  # notify leaves nothing: tests/components/notify
 
 
 def declaration(step):
@@ -36,10 +35,10 @@ def test_a_step_leaves_one_artifact_of_its_kind(step):
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_runs_in_its_image_and_installs_nothing(step):
     container = declaration(step).component_spec.implementation.container
-    assert container.image == BY_STEP[step]
+    assert container.image == IMAGES[step]
     assert "pip install" not in " ".join(container.command)
 
 
 def test_an_image_never_has_a_moving_tag():
-    for image in BY_STEP.values():
+    for image in IMAGES.values():
         assert image.partition(":")[2] not in {"", "latest"}

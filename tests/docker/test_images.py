@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from components import images
+from components import images, steps
 from hopline import artifacts
 from hopline.runtime import version
 from hopline.runtime.process import FAILURE_FILE, read_failure
@@ -85,7 +85,7 @@ def test_the_entry_point_lists_the_steps_of_its_image_and_no_other(content):
     assert re.split(r",\s+", listed) == content.steps
 
 
-@pytest.mark.parametrize(("step", "image"), sorted(images.BY_STEP.items()))
+@pytest.mark.parametrize(("step", "image"), sorted(steps.IMAGES.items()))
 def test_every_step_runs_in_its_image(step, image):
     done = contained(image, step, "--help")
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,7 @@ def test_every_step_runs_in_its_image(step, image):
 
 @each_content
 def test_a_step_of_another_image_is_refused(content):
-    for step in images.BY_STEP.keys() - content.steps:
+    for step in steps.IMAGES.keys() - content.steps:
         assert contained(content.image, step, "--help").returncode == 2
 
 

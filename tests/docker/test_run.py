@@ -150,7 +150,7 @@ def test_stopped_or_killed_it_continues_and_leaves_no_container(world, number):
 
 
 def test_an_image_that_is_not_there_is_named_with_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setattr(containers, "BY_STEP", {"train": "hopline-train:never"})
+    monkeypatch.setattr(containers, "IMAGES", {"train": "hopline-train:never"})
     with pytest.raises(UserError, match="hopline-train:never") as caught:
         containers.prepare(tmp_path, [])
     assert "make images" in caught.value.remedy

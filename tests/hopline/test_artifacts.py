@@ -1,5 +1,6 @@
 """Directories with a manifest: whole or not at all, found again, damaged ones refused."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -11,8 +12,10 @@ import pytest
 
 from hopline import artifacts
 from hopline.artifacts import canonical_json, code_digest, content_key, produce, seal
+from hopline.runtime import code
 from hopline.runtime.errors import UserError
 from hopline.schema import MANIFEST
+from hopline.store import folders
 
 DYING_BUILD = """
 import os, signal, sys
@@ -175,14 +178,59 @@ def test_a_build_of_the_wrong_kind_is_refused(tmp_path):
         produce(tmp_path / "out", tmp_path / "work", "train", "examples", "key", build())
 
 
+def finish(work, key, at):
+    produce(work / "out", work, "train", "model", key, build())
+    os.utime(work / "train" / key, (at, at))
+
+
+def leave_unfinished(work, key, at):
+    """What a run that was killed leaves: a checkpoint."""
+
+    def fail(scratch: Path, result: Path) -> None:
+        (scratch / "checkpoint").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        produce(work / "out", work, "train", "model", key, fail)
+    for path in (work / "train" / key / "scratch", work / "train" / key):
+        os.utime(path, (at, at))
+
+
+def kept(work):
+    return {path.name for path in (work / "train").iterdir()}
+
+
 def test_only_the_latest_results_are_kept(tmp_path):
     keys = [f"key{number}" for number in range(artifacts.KEPT_RESULTS + 2)]
     for at, key in enumerate(keys):
-        produce(tmp_path / "out", tmp_path / "work", "train", "model", key, build())
-        os.utime(tmp_path / "work" / "train" / key, (at, at))
-    kept = {path.name for path in (tmp_path / "work" / "train").iterdir()}
-    assert len(kept) == artifacts.KEPT_RESULTS
-    assert keys[-1] in kept
+        finish(tmp_path, key, at)
+    assert kept(tmp_path) == set(keys[2:])
+
+
+@pytest.mark.parametrize("other", [finish, leave_unfinished])
+def test_a_killed_run_is_found_again_after_eight_other_keys(tmp_path, other):
+    leave_unfinished(tmp_path, "killed", 0)
+    for at in range(1, 9):
+        other(tmp_path, f"key{at}", at)
+    finish(tmp_path, "last", 100)
+    assert (tmp_path / "train" / "killed" / "scratch" / "checkpoint").exists()
+
+
+def test_unfinished_work_gives_way_to_more_of_it_and_its_last_write_counts(tmp_path):
+    keys = [f"key{number:02}" for number in range(artifacts.KEPT_UNFINISHED + 2)]
+    for at, key in enumerate(keys):
+        leave_unfinished(tmp_path, key, at)
+    (tmp_path / "train" / "key00" / "scratch" / "newer").mkdir()  # a long run that was begun first
+    finish(tmp_path, "done", 100)
+    assert kept(tmp_path) == {"done", "key00", *keys[3:]}
+
+
+def test_work_that_another_process_is_at_stays(tmp_path):
+    for at in range(artifacts.KEPT_RESULTS):
+        finish(tmp_path, f"key{at}", at)
+    with folders.locked(tmp_path / "train" / "key0" / "lock"):
+        finish(tmp_path, "last", 100)
+    assert "key0" in kept(tmp_path)
 
 
 def test_a_key_depends_on_every_input_and_not_on_their_order():
@@ -191,23 +239,97 @@ def test_a_key_depends_on_every_input_and_not_on_their_order():
     assert content_key(a=1) != content_key(b=1)
 
 
-def test_the_digest_of_code_changes_with_any_source(tmp_path, monkeypatch):
-    package = tmp_path / "some_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of which `program` reaches `near`, inside a function, and through that `far`; not `other`."""
+    folder = tmp_path / "some_package"
+    (folder / "inner").mkdir(parents=True)
+    sources = {
+        "__init__": "", "program": "def run():\n    from some_package.inner import near\n    return near\n",
+        "inner/__init__": "", "inner/near": "from .. import far\nimport numpy\n", "far": "A = 1\n", "other": "",
+    }  # fmt: skip
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
-    first = code_digest("some_package")
-    assert first == code_digest("some_package")
-    (package / "more.py").write_text("a = 1\n")
-    assert first != code_digest("some_package")
+    return folder
 
 
-def test_a_package_that_is_not_there_has_no_digest():
-    with pytest.raises(ValueError, match="no_such_package"):
-        code_digest("no_such_package")
+@pytest.mark.parametrize("module", ["program", "inner/near", "inner/__init__", "far", "__init__"])
+def test_the_digest_of_a_program_changes_with_any_module_that_it_reaches(package, module):
+    first = code_digest("some_package.program")
+    assert first == code_digest("some_package.program")
+    with (package / f"{module}.py").open("a") as source:
+        source.write("more = 1\n")
+    assert first != code_digest("some_package.program")
+
+
+@pytest.mark.parametrize(("module", "addition"), [
+    ("other", "more = 1"), ("far", "# a comment"),
+])  # fmt: skip
+def test_neither_a_comment_nor_a_module_that_is_not_reached_changes_the_digest(package, module, addition):
+    first = code_digest("some_package.program")
+    with (package / f"{module}.py").open("a") as source:
+        source.write(f"\n\n{addition}\n")
+    assert first == code_digest("some_package.program")
+
+
+def test_docstrings_and_layout_do_not_change_the_digest_and_other_strings_do(package):
+    def digest(source):
+        (package / "far.py").write_text(source)
+        return code_digest("some_package.program")
+
+    plain = digest("A = 1\nclass B:\n    def c(self):\n        return (1, 2)\n")
+    told = '"""D"""\nA = 1\n\n\nclass B:\n    """E"""\n    def c(self):\n        """F"""\n        return (\n1,\n2)\n'
+    assert digest(told) == plain
+    assert digest(told.replace("return", "x = 'G'; return")) != plain
+
+
+def test_another_version_of_a_library_changes_the_digest_and_one_that_is_not_asked_for_does_not(package, monkeypatch):
+    versions = {"tensorflow": "2.21.0", "rich": "15.0.0"}
+
+    def version(name):
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    first = code_digest("some_package.program", libraries=artifacts.TENSORFLOW)
+    versions["rich"] = "16.0.0"
+    assert code_digest("some_package.program", libraries=artifacts.TENSORFLOW) == first
+    versions["tensorflow"] = "2.22.0"
+    assert code_digest("some_package.program", libraries=artifacts.TENSORFLOW) != first
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "some_package.no_such_module"])
+@pytest.mark.usefixtures("package")
+def test_a_program_that_is_not_there_has_no_digest(name):
+    with pytest.raises(ValueError, match=name):
+        code_digest(name)
+
+
+@pytest.mark.parametrize(("programs", "reached", "not_reached"), [
+    (("components.train.__main__", "components.train.worker"),
+     {"components.train.loop.step", "components.train.report.export", "hopline.model.layers"},
+     ("pipelines", "components.evaluate", "components.train.component", "hopline.corpus", "hopline.config.evaluate")),
+    (("components.evaluate.__main__", "components.evaluate.score"), {"hopline.model.scoring"},
+     ("pipelines", "components.train", "hopline.config.train")),
+    (("components.preprocess.__main__",), {"components.preprocess.tokenise", "hopline.corpus.files"},
+     ("pipelines", "components.train", "hopline.model.network", "hopline.config.train")),
+])  # fmt: skip
+def test_a_step_reaches_its_own_program_and_no_other_room(programs, reached, not_reached):
+    found = code.closure(programs)
+    assert reached < found.keys()
+    assert not [name for name in found if name.startswith(not_reached)]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_json_holds_finite_numbers_only(value):
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"a": value})
+
+
+def test_what_is_reported_says_in_words_what_json_has_no_number_for():
+    value = {"a": [1, 2.5, "x", None, True], "b": {"c": float("nan"), "d": (float("-inf"), float("inf"))}}
+    found = artifacts.json_value(value)
+    assert found == {"a": [1, 2.5, "x", None, True], "b": {"c": "nan", "d": ["-inf", "inf"]}}
+    assert float(json.loads(canonical_json(found))["b"]["d"][1]) == float("inf")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.images import BY_STEP, CONTROL
+from components.steps import IMAGES
 
 ROOT = Path(__file__).parents[2]
 SECRET = ROOT / "k8s" / "kind" / "object-store-secret.gotemplate"
@@ -29,8 +29,6 @@ class World:
         self.folder, self.port = folder, port
         self.checkout = folder / "checkout"
         shutil.copytree(ROOT / "k8s", self.checkout / "k8s")
-        (self.checkout / "hopline").mkdir()
-        shutil.copy(ROOT / "hopline" / "images.py", self.checkout / "hopline")
         (folder / "bin").mkdir()
         for name in PROGRAMS:
             (folder / "bin" / name).symlink_to(FAKE)
@@ -119,8 +117,8 @@ def test_up_makes_all_in_its_order_and_leaves_the_way_open(world):
         "hopline doctor cluster",
     )
     (loaded,) = world.called("kind load")
-    built = {image.partition(":")[0] for image in BY_STEP.values()}
-    assert set(loaded.split()[5:]) == {CONTROL} | {f"{name}:{TAG}" for name in built}
+    built = {image.partition(":")[0] for image in IMAGES.values()}
+    assert set(loaded.split()[5:]) == {f"{name}:{TAG}" for name in built}
     assert world.forwarding()
 
 

@@ -10,19 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+from components.steps import ARTIFACTS
 from hopline import artifacts
 from hopline.runtime.errors import DivergedError, StaleBlessingError, UserError
 from hopline.runtime.program import parser, run
 from hopline.runtime.progress import Progress
 from hopline.store import folders
 
-KINDS = {
-    "resolve": "resolution",
-    "preprocess": "examples",
-    "train": "model",
-    "evaluate": "evaluation",
-    "promote": "promotion",
-}
 PIDS = "pids"  # of every fake program, one file each, in the work folder
 
 
@@ -54,7 +48,9 @@ def act(step, options):
         return
     output = Path(options.output)
     if step in {"preprocess", "train"}:
-        artifacts.produce(output, options.work_dir, step, KINDS[step], "key", lambda _, result: fill(step, result, ""))
+        artifacts.produce(
+            output, options.work_dir, step, ARTIFACTS[step], "key", lambda _, result: fill(step, result, "")
+        )
     else:
         with folders.whole(output) as result:
             fill(step, result, behaviour)
@@ -84,7 +80,7 @@ def fill(step, result, behaviour):
         folders.write_json(result / "promotion.json", {"version": 1, "model_id": "m", "previous": None})
     progress = Progress(step, total=2, unit="things")
     progress.update(2, loss=1.5)
-    artifacts.seal(result, KINDS[step], parents={}, config={}, facts=facts)
+    artifacts.seal(result, ARTIFACTS[step], parents={}, config={}, facts=facts)
 
 
 def leave_pid(work):

@@ -12,6 +12,7 @@ from pipelines.closing import print_failure, print_result
 from pipelines.output import Output
 from pipelines.run import LOG, Run
 
+BASELINES = {"unigram": 677.4, "kneser_ney_2": 141.2, "kneser_ney_3": 119.4, "kneser_ney_4": 120.0}
 FACTS = {"split": "test", "challenger_perplexity": 111.5, "reasons": ["better by 9 %", "first [bold]champion[/bold]"]}
 
 
@@ -36,11 +37,11 @@ def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
     seal(model, "model", parents={}, config={}, facts={"fingerprint": "f"})
     registry = Registry(tmp_path / "registry")
     registry.promote(model, evaluation="e", perplexity=111.5, split="test", compared_with="")
-    run = evaluated(Output(tmp_path), decision="promote", champion_perplexity=123.25)
+    run = evaluated(Output(tmp_path), decision="promote", champion_perplexity=123.25, baselines=BASELINES)
     print_result(run, Output(tmp_path), console)
     assert written(console) == [
-        "challenger:  perplexity 111.50 on test",
-        "champion:    perplexity 123.25 on test",
+        "challenger:  perplexity 111.5 on test; word frequencies alone 677, Kneser-Ney 3-gram 119",
+        "champion:    perplexity 123.2 on test",
         "decision:    promoted",
         "             better by 9 %",
         "             first [bold]champion[/bold]",
@@ -57,6 +58,21 @@ def test_a_rejection_is_said_plainly(tmp_path, console):
     print_result(evaluated(output, decision="reject"), output, console)
     assert "decision:    rejected: the champion stays as it was" in written(console)
     assert written(console)[-1] == "registry:    no champion yet"
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({}, "perplexity 111.5 on test"),
+        ({"baselines": {}}, "perplexity 111.5 on test"),
+        ({"baselines": {"unigram": 40.2}}, "perplexity 111.5 on test; word frequencies alone 40"),
+        ({"challenger_perplexity": "inf", "baselines": {"kneser_ney_2": "inf"}}, "perplexity inf on test"),
+    ],
+)
+def test_numbers_that_are_absent_or_not_finite_do_no_harm(tmp_path, console, facts, line):
+    output = Output(tmp_path)
+    print_result(evaluated(output, decision="reject", **facts), output, console)
+    assert written(console)[0] == f"challenger:  {line}"
 
 
 def test_a_skipped_run_says_why(tmp_path, console):

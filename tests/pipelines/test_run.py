@@ -37,7 +37,7 @@ def test_a_run_leaves_its_artifacts_log_and_configuration_in_a_plain_folder(hopl
     assert {path.name for path in hopline.output.iterdir()} == {"cache", "lock", "runs"}
     assert list(hopline.temporary.iterdir()) == []
     assert "promoted" in done.stdout
-    assert "111.50" in done.stdout
+    assert "111.5" in done.stdout
     assert -1 < done.stdout.find("targets in") < done.stdout.find("resolve:"), "what it costs is said before"
     assert "KFP" not in done.stdout + done.stderr
 

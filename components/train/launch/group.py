@@ -14,6 +14,8 @@ from pathlib import Path
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, LostPeersError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of, read_failure
 
+# A worker knows its place in a cluster by these: one that is set outside of hopline would have it wait for peers.
+_PLACE = ("TF_CONFIG", "HOPLINE_CLUSTER")
 GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
 # Survivors fail within a second of a lost peer, so the one that caused it is at its end by then.
 _SETTLE_SECONDS = 3.0
@@ -41,10 +43,15 @@ class Group:
         self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Starts the next worker; in `folder`, its own, it leaves word of why it failed."""
+        """Starts the next worker; in `folder`, its own, it leaves word of why it failed.
+
+        Of ours it inherits all of the environment but a place in a cluster, which is that of `environment` alone.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_FILE).unlink(missing_ok=True)
-        process = subprocess.Popen(command, env=child_environment(environment))
+        inherited = child_environment(environment)
+        own = {name: value for name, value in inherited.items() if name not in _PLACE or name in environment}
+        process = subprocess.Popen(command, env=own)
         index = len(self._workers)
         self._workers.append(_Worker(process, folder))
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import sys
 import time
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from components.train.launch.group import Group
 from components.train.state import checkpoint
+from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import HoplineError, InternalError, SaveError
 from hopline.runtime.progress import Progress
 
 WORKER_PROGRAM = (sys.executable, "-m", "components.train.worker")
 _LONGEST_PAUSE = 30.0
+_LOOPBACK = "127.0.0.1"
 
 
 def run_workers(
@@ -69,7 +70,7 @@ def run_workers(
 
 def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineError | None:
     """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, usable_cpus() // workers)
     group = Group()
     Progress("train", workers, "workers", phase="starting").update(0)
     with reserved_ports(workers) as ports:
@@ -84,11 +85,12 @@ def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineE
 
 
 def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
-    """TF_CONFIG for worker `index`; one worker alone needs none."""
+    """The place of worker `index` in the cluster of all; one worker alone needs none."""
     if len(ports) == 1:
         return {}
-    hosts = [f"127.0.0.1:{port}" for port in ports]
-    return {"TF_CONFIG": json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}})}
+    hosts = [f"{_LOOPBACK}:{port}" for port in ports]
+    place = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+    return {"TF_CONFIG": json.dumps(place)}
 
 
 @contextlib.contextmanager
@@ -103,6 +105,6 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
         for _ in range(count if count > 1 else 0):
             holder = stack.enter_context(socket.socket())
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.bind(("127.0.0.1", 0))
+            holder.bind((_LOOPBACK, 0))
             ports.append(holder.getsockname()[1])
         yield ports or [0]

@@ -7,7 +7,6 @@ its own slots of the batch without asking the others.
 import numpy as np
 import numpy.typing as npt
 
-from components.train.loop.dropout import PLACES
 from hopline.config.train import TrainConfig
 from hopline.model.streams import TokenStream
 
@@ -30,6 +29,7 @@ class Batches:
         self._config = config
         self._memory = memory
         self.steps_per_epoch = config.steps_per_epoch(stream.targets, len(stream.ids) - stream.targets)
+        self._shuffled = -1, np.zeros(0, np.int64)  # an epoch, and the starts of its windows
 
     def starts(self, step: int) -> npt.NDArray[np.int64]:
         """The first target's position of every slot, shape (sequences,), for the batch that makes step + 1."""
@@ -38,10 +38,7 @@ class Batches:
             # From T - 1 before the stream to its end, so that tokens near the ends are not drawn more rarely.
             return self._random(step).integers(1 - targets, len(self._stream.ids), size=slots)
         epoch, batch = divmod(step, self.steps_per_epoch)
-        random = self._random(epoch)
-        offset = int(random.integers(targets))
-        order = random.permutation(self.steps_per_epoch * slots)  # windows beyond the end hold padding alone
-        return order[batch * slots : (batch + 1) * slots] * targets - offset
+        return self._epoch_starts(epoch)[batch * slots : (batch + 1) * slots]
 
     def windows(self, step: int, first: int, count: int) -> npt.NDArray[np.int32]:
         """The windows of slots first .. first + count - 1, shape (count, M + T)."""
@@ -49,10 +46,20 @@ class Batches:
         return self._stream.windows(starts, self._memory, self._config.targets)
 
     def mask_keys(self, step: int, first: int, count: int) -> npt.NDArray[np.int32]:
-        """Keys of the dropout masks of slots first .. first + count - 1, shape (count, places, 2)."""
-        shape = (self._config.sequences, len(PLACES), 2)
-        keys = self._random(step, purpose=1).integers(np.iinfo(np.int32).max, size=shape, dtype=np.int32)
+        """Keys of the dropout masks of slots first .. first + count - 1, shape (count, 2)."""
+        # Below 2^30: what names place and hop is added to them (`components.train.loop.dropout`).
+        shape = (self._config.sequences, 2)
+        keys = self._random(step, purpose=1).integers(1 << 30, size=shape, dtype=np.int32)
         return keys[first : first + count]
+
+    def _epoch_starts(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The starts of all windows of an epoch in their order; the latest epoch's are kept, for they take long."""
+        if epoch != self._shuffled[0]:
+            random = self._random(epoch)
+            offset = int(random.integers(self._config.targets))
+            order = random.permutation(self.steps_per_epoch * self._config.sequences)
+            self._shuffled = epoch, order * self._config.targets - offset  # those beyond the end hold padding alone
+        return self._shuffled[1]
 
     def _random(self, counter: int, purpose: int = 0) -> np.random.Generator:
         """Numbers of their own for each counter and purpose: Philox counts up from 2^192 times the purpose."""

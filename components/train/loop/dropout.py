@@ -2,28 +2,55 @@
 
 import tensorflow as tf
 
-from hopline.model.network import Drop
+from hopline.config.train import DROP_KEYS, TrainConfig
+from hopline.model.drop import Drop, keep_all
 
-PLACES = ("keys", "values", "state")  # where `MemoryNetwork` drops
+# Where units are dropped, and the key of [train] that says how many.
+RATES = {
+    "words": "drop_embeddings",
+    "keys": "drop_memory",
+    "values": "drop_memory",
+    "read": "drop_read",
+    "state": "drop_state",
+}
+_TYPES = "word types"  # dropped in the place "words", before its units
+_PLACES = (_TYPES, *RATES)
+_MOST_HOPS = 1 << 16  # numbers of a place before those of the next begin
 
 
-def slot_dropout(rate: float, keys_BP2: tf.Tensor) -> Drop:
-    """A function for `MemoryNetwork` that drops units with probability `rate` and scales the others by 1 / (1 - rate).
+def make_drop(config: TrainConfig, keys_B2: tf.Tensor, vocabulary_size: int) -> Drop:
+    """What drops units of `MemoryNetwork` and scales those that it keeps by 1 / (1 - rate).
+
+    A mask is a function of its slot's key, the place and the hop.  Masks are only ever made in compiled code: compiled,
+    TensorFlow gives other random numbers than plain (docs/decisions.md).
 
     Args:
-        rate: the share of units set to 0.
-        keys_BP2: int32, a key for each slot of the batch and each of `PLACES` (`Batches.mask_keys`).
+        config: the rates; with `drop_shared` a sequence has one mask for all its positions.
+        keys_B2: int32, a key for each slot of the batch (`Batches.mask_keys`).
+        vocabulary_size: V, how many word types there are.
     """
+    if not any(getattr(config, key) for key in DROP_KEYS):
+        return keep_all
 
-    def drop(place: str, values: tf.Tensor) -> tf.Tensor:
+    def kept(shape: tuple[int, ...], rate: float, place: str, hop: int) -> tf.Tensor:
+        """1 / (1 - rate) where the mask keeps, else 0; one of `shape` for each slot of the batch."""
+        own_B2 = keys_B2 + tf.constant([0, _MOST_HOPS * _PLACES.index(place) + hop])
+
         def uniform(key: tf.Tensor) -> tf.Tensor:
-            # Philox by name: what the default is depends on the device.  Compiled, it gives other numbers than plain
-            # (docs/decisions.md), so masks are only ever made in compiled code.
-            return tf.random.stateless_uniform(values.shape[1:], seed=key, alg="philox")
+            return tf.random.stateless_uniform(shape, seed=key, alg="philox")  # what the default is the device decides
 
-        keys_B2 = keys_BP2[:, PLACES.index(place)]
-        spec = tf.TensorSpec(values.shape[1:], tf.float32)
-        kept = tf.map_fn(uniform, keys_B2, fn_output_signature=spec) >= rate
-        return tf.where(kept, values / tf.cast(1 - rate, values.dtype), tf.zeros([], values.dtype))
+        numbers = tf.map_fn(uniform, own_B2, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+        return tf.where(numbers >= rate, 1 / (1 - rate), 0.0)
+
+    def drop(place: str, units: tf.Tensor, *, tokens_BL: tf.Tensor | None = None, hop: int = 0) -> tf.Tensor:
+        if place == "words" and config.drop_words:
+            types_BV = kept((vocabulary_size,), config.drop_words, _TYPES, 0)
+            units *= tf.cast(tf.gather(types_BV, tokens_BL, batch_dims=1)[:, :, None], units.dtype)
+        rate = getattr(config, RATES[place])
+        if not rate:
+            return units
+        _, positions, width = units.shape
+        mask = kept((1 if config.drop_shared else positions, width), rate, place, hop)
+        return units * tf.cast(mask, units.dtype)
 
     return drop

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.train.loop.dropout import slot_dropout
-from components.train.loop.optimizers import make_optimizer
+from components.train.loop.dropout import make_drop
+from components.train.loop.optimizers import Numbers, make_optimizer
 from components.train.loop.output_layer import summed_nll
 from hopline.config.train import TrainConfig
-from hopline.model.network import MemoryNetwork, keep_all
+from hopline.model.network import MemoryNetwork
 from hopline.schema import PAD
 
 _LARGE = 1 << 18  # numbers, from which on a gradient is exchanged by itself
@@ -56,7 +56,7 @@ class TrainStep:
     Args:
         strategy: a MultiWorkerMirroredStrategy.
         model: built under its scope.
-        config: the optimizer, `clip_norm` and `dropout`.
+        config: the optimizer with its average, `clip_norm` and the rates of dropout.
         lanes: into how many equal parts each replica cuts its share of the batch, see `lane_count`.
     """
 
@@ -66,9 +66,9 @@ class TrainStep:
         self._strategy = strategy
         self._lanes = lanes
         self._model = model
+        self._config = config
         self._optimizer = make_optimizer(config)
         self._clip_norm = config.clip_norm
-        self._dropout = config.dropout
         self._output_dtype = tf.as_dtype(config.precision)
         self._weights = [variable.value for variable in model.trainable_variables]
         self._output_weights = [
@@ -92,19 +92,21 @@ class TrainStep:
         number: int,
         learning_rate: float,
         stopping: bool,
+        average_share: float = 1.0,
     ) -> StepResult:
         """Trains on one global batch.
 
         Args:
             windows: each replica's share of the batch, shape (slots / replicas, M + T).
-            mask_keys: each replica's share of the dropout keys, shape (slots / replicas, places, 2).
+            mask_keys: each replica's share of the dropout keys, shape (slots / replicas, 2).
             number: of this update, from 1.
             learning_rate: for this update.
             stopping: whether this worker was told to stop.
+            average_share: of the new weights in their average, if there is one (`components.train.loop.schedule`).
         """
         inputs = (self._distribute(windows), self._distribute(mask_keys), tf.constant(float(stopping)))
-        rate, count = tf.constant(learning_rate, tf.float32), tf.constant(number, tf.float32)
-        loss, norm, targets, stops = self._step(*inputs, rate, count).numpy()
+        numbers = Numbers(*(tf.constant(scalar, tf.float32) for scalar in (learning_rate, number, average_share)))
+        loss, norm, targets, stops = self._step(*inputs, numbers).numpy()
         return StepResult(float(loss), float(norm), int(targets), bool(stops > 0))
 
     def _distribute(self, share: Share) -> tf.Tensor:
@@ -134,7 +136,7 @@ class TrainStep:
 
     def _output_states(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor) -> tf.Tensor:
         """states_NF of all targets in order; zeros where the target is padding."""
-        drop = slot_dropout(self._dropout, mask_keys) if self._dropout else keep_all
+        drop = make_drop(self._config, mask_keys, self._model.vocabulary_size)
         states_BTF = self._model.output_states(windows_BS[:, :-1], drop)
         real_BT1 = windows_BS[:, self._model.memory :, None] != PAD
         return tf.reshape(tf.where(real_BT1, states_BTF, 0.0), [-1, states_BTF.shape[-1]])
@@ -172,8 +174,7 @@ class TrainStep:
         slots: list[tf.Variable],
         parts: list[tf.Tensor],
         square: tf.Tensor,
-        rate: tf.Tensor,
-        number: tf.Tensor,
+        numbers: Numbers,
     ) -> tf.Tensor:
         """Divides, clips and applies the summed gradients to one replica's variables; loss, norm, targets, stops."""
         *sums, totals = parts
@@ -185,23 +186,23 @@ class TrainStep:
         kept = self._optimizer.slots
         for index, (weight, gradient_sum) in enumerate(zip(weights, sums, strict=True)):
             own = slots[index * kept : (index + 1) * kept]
-            new_weight, new_slots = self._optimizer.update(weight, scale * gradient_sum, own, rate, number)
+            new_weight, new_slots = self._optimizer.update(weight, scale * gradient_sum, own, numbers)
             weight.assign(new_weight)
             for slot, new_slot in zip(own, new_slots, strict=True):
                 slot.assign(new_slot)
         return tf.stack([loss_sum / targets, norm, count, stops])
 
     def _compute_and_update(
-        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, numbers: Numbers
     ) -> tf.Tensor:
         ((weights, slots),) = self._local_replicas()
         (own_windows,) = self._strategy.experimental_local_results(windows)
         (own_keys,) = self._strategy.experimental_local_results(mask_keys)
         parts = self._dense(self._compute(own_windows, own_keys, stopping))
-        return self._compiled_update(weights, slots, parts, _square(parts[:-1]), rate, number)
+        return self._compiled_update(weights, slots, parts, _square(parts[:-1]), numbers)
 
     def _compute_exchange_update(
-        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, rate: tf.Tensor, number: tf.Tensor
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, numbers: Numbers
     ) -> tf.Tensor:
         parts = self.exchange(self._strategy.run(self.packed_gradients, args=(windows, mask_keys, stopping)))
         square = _square(parts[:-1])
@@ -209,7 +210,7 @@ class TrainStep:
         results = []
         for weights, slots in self._local_replicas():
             with tf.device(weights[0].device):
-                results.append(self._compiled_update(weights, slots, parts, square, rate, number))
+                results.append(self._compiled_update(weights, slots, parts, square, numbers))
         return results[0]
 
     def packed_gradients(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[Gradient]:
@@ -223,6 +224,11 @@ class TrainStep:
         order = [*reversed(large), small]
         *large, small = (self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in order)
         return self._unpack([*reversed(large), small])
+
+    @property
+    def averages(self) -> list[tf.Variable]:
+        """The average of each trainable weight, in the model's order; empty where none is kept."""
+        return self.slots[self._optimizer.slots - 1 :: self._optimizer.slots] if self._config.average != "none" else []
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
         """Weights and slots of each replica of this worker, as the plain variables behind the mirrored ones."""

@@ -12,23 +12,25 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.train.loop.batches import Batches
+from components.train.loop.schedule import average_share, learning_rate
 from components.train.loop.step import StepResult, TrainStep
-from components.train.report.log import TrainingLog, read_log
-from components.train.report.plots import plot_curve
+from components.train.loop.validation import Validation
+from components.train.report.curve import CurvePainter
+from components.train.report.log import TrainingLog
 from components.train.state import checkpoint
 from components.train.state.checkpoint import BESIDE, CURVE_FILE, LOG_FILE, Arrays, Checkpoint, TrainState
 from components.train.state.stored import Sender
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.model.network import MemoryNetwork
-from hopline.model.scoring import perplexity, scoring_windows, window_nll
 from hopline.model.streams import TokenStream
 from hopline.runtime.errors import DivergedError, InternalError, PreemptedError
 from hopline.runtime.progress import Progress
-from hopline.schema import PAD
 
 # The authors' program anneals unless validation cost falls below this share of the one before.
 IMPROVEMENT = 0.9999
+
+_LOWER = "lower train.learning_rate or train.clip_norm"
 
 
 class Trainer:
@@ -66,38 +68,40 @@ class Trainer:
         self._scratch = scratch
         self._sender = sender
         self._config = config
-        self._valid = valid
         self._batches = Batches(train, config, model_config.memory)
         with strategy.scope():
             self._model = build_model(model_config, vocabulary_size, config)
         self._train_step = TrainStep(strategy, self._model, config, lanes)
-        self._valid_sums = tf.function(self._reduce_scores)
+        self._validation = Validation(strategy, self._model, valid, config.targets, quiet=not chief)
         self._state = TrainState(learning_rate=config.learning_rate)
+        self._steps = config.most_steps(self._batches.steps_per_epoch)
         self._best: Arrays = {}
+        self._painter = CurvePainter(scratch / CURVE_FILE)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Trains until the recipe is done, from the newest checkpoint if there is one.
 
         Raises:
-            DivergedError: the loss or the gradient is not finite.
+            DivergedError: the loss, the gradient or the validation loss is not finite.
             PreemptedError: `stopping` turned true here or on another worker; everything is saved.
         """
         self._restore()
-        state, steps = self._state, self._config.most_steps(self._batches.steps_per_epoch)
+        state, steps = self._state, self._steps
         log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
         if self._chief:
             print(f"train: {self._batches.steps_per_epoch:,} steps an epoch, at most {steps:,} steps", file=sys.stderr)
-        progress = self._progress(steps)
+        progress = self._progress()
         progress.update(state.step * self._targets_per_step)
         saved_at = time.monotonic()
         while not state.finished:
-            started = time.monotonic()
+            started, rate = time.monotonic(), self._learning_rate
             result = self._train_step(
                 self._windows,
                 self._mask_keys,
                 number=state.step + 1,
-                learning_rate=state.learning_rate,
+                learning_rate=rate,
                 stopping=stopping(),
+                average_share=average_share(self._config, state.step, steps),
             )
             self._require_finite(result)
             state.step += 1
@@ -105,10 +109,10 @@ class Trainer:
                 seconds = time.monotonic() - started
                 log.write(
                     step=state.step, epoch=state.step / self._batches.steps_per_epoch, loss=result.loss,
-                    gradient_norm=result.gradient_norm, learning_rate=state.learning_rate,
+                    gradient_norm=result.gradient_norm, learning_rate=rate,
                     targets_per_second=result.targets / seconds,
                 )  # fmt: skip
-            progress.update(state.step * self._targets_per_step, loss=result.loss, lr=state.learning_rate)
+            progress.update(state.step * self._targets_per_step, loss=result.loss, lr=rate)
             ended = state.step % self._batches.steps_per_epoch == 0 or state.step == steps
             if ended:
                 self._end_epoch(log, last=state.step == steps)
@@ -124,11 +128,16 @@ class Trainer:
             log.close()
 
     @property
+    def _learning_rate(self) -> float:
+        """Of the next update."""
+        return learning_rate(self._config, self._state.learning_rate, self._state.step, self._steps)
+
+    @property
     def _targets_per_step(self) -> int:
         return self._config.sequences * self._config.targets
 
-    def _progress(self, steps: int) -> Progress:
-        total, done = steps * self._targets_per_step, self._state.step * self._targets_per_step
+    def _progress(self) -> Progress:
+        total, done = self._steps * self._targets_per_step, self._state.step * self._targets_per_step
         return Progress("train", total, "targets", done=done, quiet=not self._chief)
 
     def _windows(self, replica: int, replicas: int) -> npt.NDArray[np.int32]:
@@ -148,67 +157,67 @@ class Trainer:
         raise DivergedError(
             f"the loss is {result.loss} and the gradient's norm {result.gradient_norm} at step {self._state.step + 1}, "
             f"on the windows at {starts}, ... of the training stream; both must be finite",
-            remedy="lower train.learning_rate or train.clip_norm",
+            remedy=_LOWER,
         )
 
     def _end_epoch(self, log: TrainingLog | None, *, last: bool) -> None:
         """Validates, keeps the best weights, anneals the learning rate and decides whether training is over."""
         state, config = self._state, self._config
-        loss = self._validate()
-        if state.best_valid_loss is None or loss < state.best_valid_loss:
-            state.best_valid_loss = loss
-            self._best = self._weights()
-        if state.valid_loss is not None and loss > IMPROVEMENT * state.valid_loss:
-            state.learning_rate /= config.anneal
-        state.valid_loss = loss
+        losses = {"valid_loss": self._validated(self._weights(), averaged=False)}
+        if self._average_differs:
+            losses["average_valid_loss"] = self._validate_average()
+        if config.schedule == "plateau":
+            loss = losses["valid_loss"]
+            if state.valid_loss is not None and loss > IMPROVEMENT * state.valid_loss:
+                state.learning_rate /= config.anneal
+            if state.learning_rate < config.min_learning_rate:
+                state.finished = f"the learning rate fell below {config.min_learning_rate}"
+        state.valid_loss = losses["valid_loss"]
         if last:
             state.finished = f"{state.step:,} steps are done"
-        elif state.learning_rate < config.min_learning_rate:
-            state.finished = f"the learning rate fell below {config.min_learning_rate}"
         if log:
             epoch = state.step / self._batches.steps_per_epoch
-            log.write(step=state.step, epoch=epoch, valid_loss=loss, learning_rate=state.learning_rate)
+            log.write(step=state.step, epoch=epoch, **losses, learning_rate=self._learning_rate)
 
-    def _validate(self) -> float:
-        """Mean negative log-likelihood over the validation split in nats; the workers share the windows."""
-        targets = self._config.targets
-        replicas = self._strategy.num_replicas_in_sync
-        progress = Progress("train", self._valid.targets, "tokens", phase="validating", quiet=not self._chief)
-        batches = list(scoring_windows(self._valid, self._model.memory, targets))
-        total, count = 0.0, 0
-        for first in range(0, len(batches), replicas):
-            sums, counts = self._score(batches[first : first + replicas])
-            total, count = total + sums, count + counts
-            progress.update(count, perplexity=perplexity(total / count))
-        return total / count
+    @property
+    def _average_differs(self) -> bool:
+        """Whether the weights have an average that is not the weights themselves."""
+        last_share = average_share(self._config, max(0, self._state.step - 1), self._steps)
+        return self._config.average != "none" and last_share < 1
 
-    def _score(self, batches: list[npt.NDArray[np.int32]]) -> tuple[float, int]:
-        """Sum of negative log-likelihoods and number of targets over one batch per replica."""
+    def _validate_average(self) -> float:
+        """The validation loss of the averaged weights; the model has its own weights again when it returns."""
+        own = self._weights()
+        names = {id(variable): name for name, variable in _named("model", self._model.variables)}
+        pairs = zip(self._model.trainable_variables, self._train_step.averages, strict=True)
+        averages = own | {names[id(variable)]: keras.ops.convert_to_numpy(average) for variable, average in pairs}
+        set_weights(self._model, averages)
+        try:
+            return self._validated(averages, averaged=True)
+        finally:
+            set_weights(self._model, own)
 
-        def value(context: tf.distribute.experimental.ValueContext) -> tf.Tensor:
-            index = context.replica_id_in_sync_group
-            return tf.constant(batches[index] if index < len(batches) else np.full_like(batches[0], PAD))
-
-        windows = self._strategy.experimental_distribute_values_from_function(value)
-        total, count = self._valid_sums(windows)
-        return float(total), int(count)
-
-    def _replica_scores(self, windows_BS: tf.Tensor) -> tf.Tensor:
-        # Traced once for each replica, and each with a function of its own (see `TrainStep`).
-        nll_BT = tf.function(window_nll, jit_compile=True)(self._model, windows_BS)
-        count = tf.math.count_nonzero(windows_BS[:, self._model.memory :] != PAD, dtype=tf.float64)
-        return tf.stack([tf.reduce_sum(tf.cast(nll_BT, tf.float64)), count])
-
-    def _reduce_scores(self, windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        per_replica = self._strategy.run(self._replica_scores, args=(windows,))
-        return tf.unstack(self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None))
+    def _validated(self, weights: Arrays, *, averaged: bool) -> float:
+        """The validation loss of `weights`, which the model has; they are kept if none was less."""
+        state = self._state
+        loss = self._validation.loss("validating the average" if averaged else "validating")
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the validation loss of the {'averaged ' if averaged else ''}weights is {loss} after step "
+                f"{state.step:,}; it must be finite",
+                remedy=_LOWER,
+            )
+        if state.best_valid_loss is None or loss < state.best_valid_loss:
+            state.best_valid_loss, state.best_is_average = loss, averaged
+            self._best = weights
+        return loss
 
     def _save(self, log: TrainingLog | None) -> None:
         if not log:
             return
         log.flush()
         # Before the checkpoint: a finished one promises that all else is there.
-        plot_curve(list(read_log(self._scratch / LOG_FILE)), self._scratch / CURVE_FILE)
+        self._painter.draw(log.curve(), wait=bool(self._state.finished))
         current = {**self._weights(), **arrays("slot", self._train_step.slots)}
         saved = Checkpoint(self._state, current, self._best)
         beside = [self._scratch / name for name in BESIDE] if self._sender else []
@@ -249,7 +258,7 @@ class Trainer:
                 remedy=f"see to it that all workers read and write the same {self._scratch}",
             )
 
-    def _weights(self) -> Arrays:
+    def _weights(self) -> dict[str, npt.NDArray[np.generic]]:
         return arrays("model", self._model.variables)
 
 
@@ -271,6 +280,6 @@ def _named(prefix: str, variables: list[keras.Variable]) -> list[tuple[str, kera
     return [(f"{prefix}.{index:03}", variable) for index, variable in enumerate(variables)]
 
 
-def arrays(prefix: str, variables: list[keras.Variable]) -> Arrays:
+def arrays(prefix: str, variables: list[keras.Variable]) -> dict[str, npt.NDArray[np.generic]]:
     """The variables as a checkpoint has them, "model" or "slot"."""
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(prefix, variables)}

@@ -11,7 +11,7 @@ from hopline.store import folders
 
 EVENTS_FOLDER = "events"
 _SCALARS = ("learning_rate", "gradient_norm", "targets_per_second")
-_LOSSES = {"loss": "train", "valid_loss": "valid"}
+_LOSSES = {"loss": "train", "valid_loss": "valid", "average_valid_loss": "valid_average"}
 
 
 class EventFile:

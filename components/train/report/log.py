@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from components.train.report.curve import Curve, CurveRecorder
 from components.train.report.events import EVENTS_FOLDER, EventFile
 
 
 class TrainingLog:
-    """Appends to the log at `path`, and to the event file in `events/` beside it.
+    """Appends to the log at `path`, to the event file in `events/` beside it, and to the curve kept in memory.
 
     Args:
         path: the log file.
@@ -19,21 +20,27 @@ class TrainingLog:
     """
 
     def __init__(self, path: Path, step: int) -> None:
-        kept = [record for record in read_log(path) if record["step"] <= step]
+        self._curve = CurveRecorder()
         temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        self._events = EventFile(path.parent / EVENTS_FOLDER, time.time())
+        with temporary.open("w", encoding="utf-8") as stream:
+            for record in read_log(path):  # one at a time: a long run's log is larger than its model
+                if record["step"] <= step:
+                    stream.write(json.dumps(record) + "\n")
+                    self._note(record)
         temporary.replace(path)
         self._stream = path.open("a", encoding="utf-8")
-        self._events = EventFile(path.parent / EVENTS_FOLDER, time.time())
-        for record in kept:
-            self._events.add(record)
         self._events.flush()
 
     def write(self, **record: Any) -> None:
         """Adds one line, and the `time` of it: seconds since 1970, UTC."""
         record = {**record, "time": round(time.time(), 3)}
         self._stream.write(json.dumps(record) + "\n")
-        self._events.add(record)
+        self._note(record)
+
+    def curve(self) -> Curve:
+        """The training curve so far, those steps included that an earlier process made."""
+        return self._curve.curve()
 
     def flush(self) -> None:
         """Makes what was written so far safe; called before a checkpoint, which must not be ahead of its log."""
@@ -45,6 +52,10 @@ class TrainingLog:
         """Closes both files."""
         self._stream.close()
         self._events.close()
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self._events.add(record)
+        self._curve.add(record)
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,56 +6,50 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from components.train.report.curve import Curve, Floats, Thinned
 from hopline.runtime.plot_style import STYLE
 
-Floats = npt.NDArray[np.float64]
-
-_DRAWN = ("step", "loss", "learning_rate", "gradient_norm", "targets_per_second")
-_POINTS = 1000  # drawn of one series: more than the picture has columns, so that nothing seen is lost
 _SMOOTHED_SHARE = 100  # the running mean covers 1/100 of the curve
 _FEW = 40  # points of a series that are marked one by one
 _LEGEND_LINES = 12
 _MOST_NATS = 20.0  # a greater loss is drawn as this: the picture is of training, not of one spike
 _FAINTEST = (1e-3, 0.5)  # attention below this share of its hop's greatest is drawn alike; least and greatest
-_TRAIN, _VALID, _RATE, _NORM, _SPEED = "#1f6feb", "#d9730d", "#1a7f37", "#57606a", "#8250df"
+_TRAIN, _VALID, _AVERAGE = "#1f6feb", "#d9730d", "#a40e26"
+_RATE, _NORM, _SPEED = "#1a7f37", "#57606a", "#8250df"
 
 
-def plot_curve(records: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_curve(curve: Curve, path: Path) -> None:
     """Draws perplexities, learning rate, gradient norm and targets per second over steps.
 
     Of a long run, the band from the least to the greatest value of neighbouring steps is drawn, and their mean.
 
     Args:
-        records: the training log (`components.train.report.log`).
+        curve: of the training log (`components.train.report.log`).
         path: the PNG to write; without a step there is none.
     """
-    steps = [record for record in records if "loss" in record]
-    valid = [record for record in records if "valid_loss" in record]
-    if not steps:
+    if not curve.steps:
         return
-    series = {name: np.array([record[name] for record in steps], np.float64) for name in _DRAWN}
-    x = series["step"]
+    series, last = curve.series, curve.series["loss"].step[-1]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 8.4), layout="constrained")
         panels = figure.subplots(4, 1, sharex=True, height_ratios=(3.4, 1, 1, 1))
-        _band(panels[0], x, series["loss"], _TRAIN, "training", scale=_perplexity)
-        if valid:
-            _validations(panels[0], valid)
-        panels[0].set(ylabel="perplexity", title=f"Training after step {int(x[-1]):,}")
+        _band(panels[0], series["loss"], _TRAIN, "training", scale=_perplexity)
+        _validations(panels[0], curve.valid, "valid_loss", "validation", _VALID)
+        _validations(panels[0], curve.valid, "average_valid_loss", "averaged weights", _AVERAGE)
+        panels[0].set(ylabel="perplexity", title=f"Training after step {int(last):,}")
         panels[0].legend(frameon=False)
-        _band(panels[1], x, series["learning_rate"], _RATE, smooth=False)
+        _band(panels[1], series["learning_rate"], _RATE, smooth=False)
         panels[1].set(ylabel="learning rate")
-        _band(panels[2], x, series["gradient_norm"], _NORM)
+        _band(panels[2], series["gradient_norm"], _NORM)
         panels[2].set(ylabel="gradient norm")
-        _band(panels[3], x, series["targets_per_second"], _SPEED)
+        _band(panels[3], series["targets_per_second"], _SPEED)
         panels[3].set(ylabel="targets / s", xlabel="step", ylim=(0, None))
         panels[3].yaxis.set_major_formatter("{x:,.6g}")
-        panels[3].set_xlim(0, 1.01 * x[-1])
+        panels[3].set_xlim(0, 1.01 * last)
         panels[3].xaxis.set_major_locator(_whole_numbers())
         panels[3].xaxis.set_major_formatter("{x:,.0f}")
         for axes in panels[:3]:
@@ -112,44 +106,37 @@ def _perplexity(loss: Floats) -> Floats:
 
 
 def _band(
-    axes: Any, x: Floats, y: Floats, colour: str, name: str = "", *, scale: Callable[[Floats], Floats] = np.asarray,
+    axes: Any, series: Thinned, colour: str, name: str = "", *, scale: Callable[[Floats], Floats] = np.asarray,
     smooth: bool = True,
 ) -> None:  # fmt: skip
     """One series: the band of its values and, of a long one, its running mean."""
-    middle, low, mean, high = _thinned(x, y)
+    x, mean = series.step, series.mean
     width = max(1, len(mean) // _SMOOTHED_SHARE) if smooth else 1
-    axes.fill_between(middle, _drawable(scale(low)), _drawable(scale(high)), color=colour, alpha=0.25, linewidth=0.7)
-    marker = "o" if len(x) <= _FEW else ""
+    low, high = (_drawable(scale(values)) for values in (series.least, series.greatest))
+    axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0.7)
+    marker = "o" if series.steps <= _FEW else ""
     faint = 1.0 if width == 1 else 0.3
     label = name if width == 1 else ""
     line = {"color": colour, "marker": marker, "markersize": 3}
-    axes.plot(middle, _drawable(scale(mean)), alpha=faint, linewidth=1.6 if width == 1 else 0.8, label=label, **line)
+    axes.plot(x, _drawable(scale(mean)), alpha=faint, linewidth=1.6 if width == 1 else 0.8, label=label, **line)
     if width > 1:
         running = np.convolve(mean, np.ones(width) / width, mode="valid")
         label = f"{name}, running mean" if name else ""
-        axes.plot(middle[width - 1 :], _drawable(scale(running)), color=colour, linewidth=1.6, label=label)
+        axes.plot(x[width - 1 :], _drawable(scale(running)), color=colour, linewidth=1.6, label=label)
 
 
-def _validations(axes: Any, valid: Sequence[dict[str, Any]]) -> None:
+def _validations(axes: Any, records: Sequence[dict[str, Any]], key: str, name: str, colour: str) -> None:
+    """The perplexities of the validations that have `key`, if there are any, and the best of them."""
+    valid = [record for record in records if key in record]
+    if not valid:
+        return
     steps = [record["step"] for record in valid]
-    perplexities = _perplexity(np.array([record["valid_loss"] for record in valid]))
+    perplexities = _perplexity(np.array([record[key] for record in valid]))
     best = int(np.argmin(perplexities))
-    label = f"validation, best {perplexities[best]:,.1f} after step {steps[best]:,}"
+    label = f"{name}, best {perplexities[best]:,.1f} after step {steps[best]:,}"
     marker = "o" if len(valid) <= _FEW else ""
-    axes.plot(steps, _drawable(perplexities), marker=marker, color=_VALID, markersize=4, label=label)
-    axes.plot(steps[best], perplexities[best], marker="o", color=_VALID, markersize=7, fillstyle="none")
-
-
-def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """At most `_POINTS` runs of neighbours: the last x, the least, mean and greatest y of each."""
-    first = np.linspace(0, len(x), min(len(x), _POINTS), endpoint=False).astype(np.int64)
-    count = np.diff(first, append=len(x))
-    return (
-        x[first + count - 1],
-        np.fmin.reduceat(y, first),
-        np.add.reduceat(y, first) / count,
-        np.fmax.reduceat(y, first),
-    )
+    axes.plot(steps, _drawable(perplexities), marker=marker, color=colour, markersize=4, label=label)
+    axes.plot(steps[best], perplexities[best], marker="o", color=colour, markersize=7, fillstyle="none")
 
 
 def _drawable(values: Floats) -> Floats:

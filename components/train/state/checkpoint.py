@@ -1,8 +1,8 @@
 """Checkpoints: everything that decides how training goes on, whole and verified.
 
-A checkpoint is a sealed directory, `step-<n>/`, with the weights, the optimizer's variables, the best weights so far
-and the numbers of `TrainState`.  The data position needs no entry: batches are a function of the step
-(`components.train.loop.batches`).
+A checkpoint is a sealed directory, `step-<n>/`, with the weights, the optimizer's variables (the average of the weights
+is one of them), the best weights so far and the numbers of `TrainState`.  The data position needs no entry: batches are
+a function of the step (`components.train.loop.batches`).
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ FOLDER = "checkpoints"  # in the group's folder
 LOG_FILE, CURVE_FILE = BESIDE = ("log.jsonl", "curve.png")  # beside FOLDER
 KEPT = 2
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_STATE, _CURRENT, _BEST = "state.json", "current.npz", "best.npz"
+STATE_FILE, _CURRENT, _BEST = "state.json", "current.npz", "best.npz"
 
 
 @dataclass
@@ -38,9 +38,10 @@ class TrainState:
 
     Attributes:
         step: updates done.
-        learning_rate: as annealed so far.
+        learning_rate: as annealed so far (`components.train.loop.schedule`).
         valid_loss: mean negative log-likelihood per token at the last validation, in nats; None before the first.
-        best_valid_loss: the least of them.
+        best_valid_loss: the least of them, the averaged weights' among them.
+        best_is_average: whether the best weights are averaged ones.
         finished: why training is over; "" while it is not.
     """
 
@@ -48,6 +49,7 @@ class TrainState:
     step: int = 0
     valid_loss: float | None = None
     best_valid_loss: float | None = None
+    best_is_average: bool = False
     finished: str = ""
 
 
@@ -66,7 +68,7 @@ def save(folder: Path, checkpoint: Checkpoint, beside: Sequence[Path] = ()) -> P
     Args:
         folder: of the checkpoints.
         checkpoint: to write.
-        beside: files of which it gets copies.
+        beside: files of which it gets copies, of those that are there.
 
     Returns:
         The directory.
@@ -78,9 +80,10 @@ def save(folder: Path, checkpoint: Checkpoint, beside: Sequence[Path] = ()) -> P
     with folders.whole(target) as directory:
         _write(directory / _CURRENT, checkpoint.current)
         _write(directory / _BEST, checkpoint.best)
-        folders.write_json(directory / _STATE, dataclasses.asdict(checkpoint.state))
+        folders.write_json(directory / STATE_FILE, dataclasses.asdict(checkpoint.state))
         for path in beside:
-            shutil.copy2(path, directory)
+            if path.exists():  # the curve is drawn while training goes on
+                shutil.copy2(path, directory)
         artifacts.seal(directory, KIND, parents={}, config={})
     _prune(folder)
     return target
@@ -116,6 +119,23 @@ def newest_step(folder: Path) -> int:
     return max((step_of(directory.name) for directory in _newest_first(folder)), default=0)
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the newest checkpoint is one of a training that is over; its files are not verified."""
+    newest = next(iter(_newest_first(folder)), None)
+    try:
+        return newest is not None and is_end((newest / STATE_FILE).read_bytes())
+    except OSError:  # it was removed meanwhile
+        return False
+
+
+def is_end(state: bytes) -> bool:
+    """Whether `state`, the content of a checkpoint's `STATE_FILE`, is that of a training that is over."""
+    try:
+        return bool(json.loads(state)["finished"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def step_of(name: str) -> int:
     """The step of the checkpoint whose directory has this name."""
     return int(name.removeprefix("step-"))
@@ -142,7 +162,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
             print(f"train: {damage}; falling back to the checkpoint before it", file=sys.stderr)
             continue
         return Checkpoint(
-            state=TrainState(**json.loads((directory / _STATE).read_text(encoding="utf-8"))),
+            state=TrainState(**json.loads((directory / STATE_FILE).read_text(encoding="utf-8"))),
             current=_read(directory / _CURRENT),
             best=_read(directory / _BEST),
         )

@@ -16,7 +16,11 @@ from hopline.registry.registry import Registry
 from hopline.runtime.errors import UserError
 from hopline.schema import VOCABULARY_FILE
 
-_SHAPE = ("width", "hops", "memory", "tie", "factor", "bias")  # the keys of [model] that two models must share
+# The keys of [model] that two models must share.
+_SHAPE = (
+    "width", "hops", "memory", "tie", "factor", "bias", "heads", "norm", "state_map", "map_width", "query",
+    "query_words", "projections", "slot_words",
+)  # fmt: skip
 
 
 def promoted_model(registry: str, model_id: str, examples: Manifest, model_config: ModelConfig, copy: Path) -> Path:
@@ -53,8 +57,10 @@ def require_same_model(name: str, other: Manifest, examples: Manifest, model_con
         f"not that of the examples ({examples.facts['vocabulary_size']:,} words)",
         'set preprocess.vocabulary = "champion", or train.start = "random"',
     )
-    mine, theirs = model_config.to_dict(), other.config["model"]
-    differing = [key for key in _SHAPE if mine[key] != theirs[key]]
+    mine = model_config.to_dict()
+    theirs = {**ModelConfig().to_dict(), **other.config["model"]}  # an older one's manifest does not name newer options
+    shape = (*_SHAPE, "init_stddev") if model_config.norm else _SHAPE  # embedded words are divided by it
+    differing = [key for key in shape if mine[key] != theirs[key]]
     require(
         not differing,
         f'train.start is "champion", but {name} has '

@@ -48,6 +48,12 @@ class StoredTraining:
         """The step of the newest whole checkpoint; 0 when there is none."""
         return max((checkpoint.step_of(name) for name, files in self._trees().items() if MANIFEST in files), default=0)
 
+    def is_finished(self) -> bool:
+        """Whether the newest whole checkpoint is one of a training that is over."""
+        newest = max((name for name, files in self._trees().items() if MANIFEST in files), default="")
+        found = self._store.read(f"{newest}/{checkpoint.STATE_FILE}") if newest else None
+        return found is not None and checkpoint.is_end(found[0])
+
     def recover(self) -> None:
         """Fetches the newest sound checkpoint and leaves no newer one there; for the chief, before others join it.
 
@@ -135,6 +141,8 @@ class Sender:
     Raises, from `add` and at the end of the block:
         UserError: the store refuses us.
         InternalError: at the end of the block alone: the last checkpoint could not be sent.
+
+    A block that ends with an error ends with that one; that the last checkpoint could not be sent is only printed.
     """
 
     def __init__(self, stored: StoredTraining) -> None:
@@ -161,7 +169,7 @@ class Sender:
     ) -> None:
         self._waiting.put(None)
         self._thread.join()
-        if self._failure:
+        if self._failure and error is None:  # an error of the training itself says more, and decides on a retry
             self._raise_failure()
 
     def _raise_failure(self) -> None:
@@ -187,8 +195,9 @@ class Sender:
             self._stored.send(directory)
         except HoplineError as error:
             self._failure = error
-            print(f"train: {directory.name} could not be sent: {error.message}", file=sys.stderr)
         except Exception as error:
             self._failure = InternalError(f"{directory.name} could not be sent: {type(error).__name__}: {error}")
         else:
             self._failure = None
+            return
+        print(f"train: {directory.name} is not in the store: {self._failure.message}", file=sys.stderr)

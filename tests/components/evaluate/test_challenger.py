@@ -15,7 +15,7 @@ EXPORTED = Scores(
     ids=np.array([5, 6, 7]),
     word_index=np.zeros(3, np.int32),
     words=("a",),
-    looked_up=np.zeros(0, np.int64),
+    lengths=np.array([2, 1]),
 )
 
 

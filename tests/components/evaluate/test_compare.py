@@ -4,122 +4,165 @@ import numpy as np
 import pytest
 
 from components.evaluate import compare
-from hopline.schema import UNKNOWN
+from components.evaluate.bootstrap import paired_difference
+from components.evaluate.compare import CHARACTERS, TOKENS, Reader
+from components.evaluate.scores import Scores
+from components.evaluate.text import Document
+from hopline import artifacts
+from hopline.runtime.errors import UserError
+from hopline.schema import EOS, UNKNOWN
+
+
+def reader(*words, tokeniser="whitespace", lowercase=False):
+    return Reader(tokeniser, lowercase, frozenset({"<eos>", *words}))
+
+
+def scores(words, nll=None, known=None, lengths=None):
+    """Scores of `words`, of which those not in `known` are unknown."""
+    distinct = tuple(dict.fromkeys(words))
+    ids = [EOS if word == "<eos>" else UNKNOWN if known is not None and word not in known else 9 for word in words]
+    return Scores(
+        nll=np.zeros(len(words), np.float32) if nll is None else np.asarray(nll, np.float32),
+        ids=np.array(ids, np.int64),
+        word_index=np.array([distinct.index(word) for word in words], np.int32),
+        words=distinct,
+        lengths=np.array([len(words)] if lengths is None else lengths),
+    )
 
 
 def test_known_words_keep_their_score_and_unknown_ones_pay_for_the_choice():
-    costs = compare.comparable_nll(np.array([1.0, 2.0], np.float32), np.array([5, UNKNOWN]), unknown_types=8)
-    assert costs == pytest.approx([1.0, 2.0 + math.log(8)])
-
-
-def test_one_unknown_type_costs_nothing_more():
-    costs = compare.comparable_nll(np.array([2.0], np.float32), np.array([UNKNOWN]), unknown_types=1)
-    assert costs == pytest.approx([2.0])
-
-
-def test_the_comparable_probabilities_of_all_words_sum_to_one():
-    # A model of <unk>, <eos>, a, b in a universe of <eos>, a, b, c, d, e.
-    probabilities = {UNKNOWN: 0.4, 2: 0.1, 3: 0.2, 4: 0.3}
-    ids = np.array([2, 3, 4, UNKNOWN, UNKNOWN, UNKNOWN])
-    nll = -np.log([probabilities[i] for i in ids])
-    assert np.exp(-compare.comparable_nll(nll, ids, unknown_types=3)).sum() == pytest.approx(1.0)
+    own = reader("a")
+    costs, unknown = compare.unknown_costs(TOKENS, ("a", "b"), own, reader("c", "d"), [])
+    assert unknown == 3
+    made = compare.comparable_nll(scores(["a", "b"], [1.0, 2.0], known={"a"}), costs)
+    assert made == pytest.approx([1.0, 2.0 + math.log(3)])
 
 
 def test_unknown_types_are_counted_over_both_vocabularies_and_the_text():
-    first = {"<eos>", "a", "b"}
-    second = {"<eos>", "b", "c", "d"}
-    text = {"a", "d", "x", "<unk>"}
-    looked_up = np.array([UNKNOWN if word not in second else 9 for word in sorted(first | text)])
-    universe = first | second | text
-    expected = len(universe - first), len(universe - second)
-    assert compare.unknown_types(len(first), looked_up, len(second)) == expected
+    first, second, text = {"<eos>", "a", "b"}, {"<eos>", "b", "c", "d"}, ("a", "d", "x", "<unk>")
+    universe = first | second | set(text)
+    one, other = Reader("words", False, frozenset(first)), Reader("words", False, frozenset(second))
+    assert compare.unknown_costs(TOKENS, text, one, other, [])[1] == len(universe - first)
+    assert compare.unknown_costs(TOKENS, text, other, one, [])[1] == len(universe - second)
+
+
+def test_the_comparable_probabilities_of_all_words_sum_to_one():
+    probabilities = {"<eos>": 0.1, "a": 0.2, "b": 0.3}  # and 0.4 for <unk>
+    words = ["<eos>", "a", "b", "c", "d", "e"]
+    costs, _ = compare.unknown_costs(TOKENS, words, reader("a", "b"), reader("c", "e"), [])
+    nll = [-math.log(probabilities.get(word, 0.4)) for word in words]
+    made = compare.comparable_nll(scores(words, nll, known=probabilities), costs)
+    assert np.exp(-made).sum() == pytest.approx(1.0)
+
+
+def test_a_spelled_word_costs_each_of_its_characters_and_an_end():
+    document = Document("d", "ab ba\n")
+    costs, unknown = compare.unknown_costs(CHARACTERS, ("ab", "ba"), reader("ab"), reader(), [document])
+    alphabet = len(set("ab \n<eos>"))
+    assert unknown == 1
+    assert costs == pytest.approx([3 * math.log(alphabet + 1)] * 2)
 
 
 def test_equal_vocabularies_leave_the_ratio_of_perplexities_as_it_is():
     random = np.random.default_rng(0)
-    ids = random.integers(UNKNOWN, 9, size=500)
-    one, other = random.random(500), random.random(500)
-    own = one.mean() - other.mean()
-    comparable = [compare.comparable_nll(nll, ids, 7).mean() for nll in (one, other)]
-    assert comparable[0] - comparable[1] == pytest.approx(own)
+    words = [f"w{number}" for number in random.integers(30, size=500)]
+    known = {f"w{number}" for number in range(20)}
+    nlls = random.random((2, 500))
+    costs, _ = compare.unknown_costs(TOKENS, tuple(dict.fromkeys(words)), reader(*known), reader(*known), [])
+    one, other = (compare.comparable_nll(scores(words, nll, known), costs).mean() for nll in nlls)
+    assert one - other == pytest.approx(nlls[0].mean() - nlls[1].mean(), abs=1e-6)
 
 
 def test_a_model_that_calls_everything_unknown_does_not_win():
     random = np.random.default_rng(0)
     types, tokens = 1_000, 20_000
-    weights = 1.0 / np.arange(1, types + 1)
-    unigram = weights / weights.sum()
+    unigram = 1.0 / np.arange(1, types + 1)
+    unigram /= unigram.sum()
     drawn = random.choice(types, size=tokens, p=unigram)
-    knows_all = compare.comparable_nll(-np.log(unigram[drawn]), drawn + 3, unknown_types=0)
-    knows_none = compare.comparable_nll(np.zeros(tokens), np.full(tokens, UNKNOWN), unknown_types=types)
-    difference = compare.paired_difference(knows_none, knows_all, block=64)
-    assert difference.low > 0
-    assert difference.better == 0.0
+    words = [f"w{number}" for number in drawn]
+    distinct = tuple(dict.fromkeys(words))
+    everything = reader(*(f"w{number}" for number in range(types)))
+    costs, unknown = compare.unknown_costs(TOKENS, distinct, reader(), everything, [])
+    assert unknown == types
+    knows_none = compare.comparable_nll(scores(words, known=()), costs)
+    pairs = compare.token_pairs(knows_none, -np.log(unigram[drawn]), np.zeros(tokens))
+    assert paired_difference(pairs, margin=0.0, confidence=0.95, block=1024).low > 0
 
 
-def test_the_difference_is_that_of_the_means():
-    random = np.random.default_rng(1)
-    challenger, champion = random.random(1003), random.random(1003)
-    difference = compare.paired_difference(challenger, champion, block=64)
-    assert difference.mean == pytest.approx(challenger.mean() - champion.mean())
-    assert difference.low < difference.mean < difference.high
+@pytest.mark.parametrize(
+    ("champion", "rule"),
+    [
+        (None, TOKENS),
+        (reader("b"), TOKENS),
+        (reader("b", tokeniser="characters"), CHARACTERS),
+        (reader("b", tokeniser="words"), CHARACTERS),
+    ],
+)
+def test_models_of_one_tokeniser_compare_by_tokens_and_others_by_characters(champion, rule):
+    assert compare.choose_rule(reader("a"), champion) == rule
+    assert rule in compare.RULES
 
 
-def test_the_same_scores_give_the_same_interval():
-    random = np.random.default_rng(1)
-    scores = random.random(2000), random.random(2000)
-    assert compare.paired_difference(*scores, block=10) == compare.paired_difference(*scores, block=10)
+def test_models_that_differ_in_case_do_not_compare():
+    with pytest.raises(UserError, match="only the champion lowercases"):
+        compare.choose_rule(reader(), reader(lowercase=True, tokeniser="characters"))
 
 
-def test_resampling_in_parts_covers_all_resamples(monkeypatch):
-    random = np.random.default_rng(1)
-    scores = random.random(2000), random.random(2000)
-    at_once = compare.paired_difference(*scores, block=10)
-    monkeypatch.setattr(compare, "_DRAWS_AT_ONCE", 700)
-    in_parts = compare.paired_difference(*scores, block=10)
-    assert (in_parts.low, in_parts.high) == pytest.approx((at_once.low, at_once.high), abs=3e-3)
+def test_a_reader_is_read_from_the_model_s_own_vocabulary(tmp_path):
+    (tmp_path / "vocabulary.txt").write_text("<pad>\n<unk>\n<eos>\nthe\ncat\n", encoding="utf-8")
+    old = artifacts.seal(tmp_path, "model", parents={}, config={}, facts={"lowercase": True})
+    assert Reader.of(tmp_path, old) == reader("the", "cat", lowercase=True)
+    new = artifacts.seal(tmp_path, "model", parents={}, config={}, facts={"tokeniser": "characters"})
+    assert Reader.of(tmp_path, new).tokeniser == "characters"
+    (tmp_path / "vocabulary.txt").unlink()
+    with pytest.raises(UserError, match=r"no vocabulary\.txt"):
+        Reader.of(tmp_path, new)
 
 
-def test_the_interval_of_independent_tokens_is_the_normal_one():
-    random = np.random.default_rng(2)
-    noise = random.normal(size=40_000)
-    difference = compare.paired_difference(noise, np.zeros(40_000), block=1)
-    half_width = 1.96 * noise.std() / math.sqrt(len(noise))
-    assert (difference.high - difference.low) / 2 == pytest.approx(half_width, rel=0.1)
+def test_models_that_read_the_same_words_compare():
+    compare.require_same_words(scores(["a", "b"]), scores(["a", "b"]))
 
 
-def test_neighbours_that_depend_on_each_other_widen_the_interval():
-    random = np.random.default_rng(3)
-    runs = np.repeat(random.normal(size=200), 50)
-    zeros = np.zeros_like(runs)
-    tokens, blocks = (compare.paired_difference(runs, zeros, block=block) for block in (1, 50))
-    assert blocks.high - blocks.low > 4 * (tokens.high - tokens.low)
+@pytest.mark.parametrize(
+    ("challenger", "champion", "message"),
+    [
+        (("The", "b"), ("the", "b"), "token 0 is 'The' to the challenger and 'the' to the champion"),
+        (("a", "b"), ("a",), "2 and 1 tokens"),
+    ],
+)
+def test_models_that_read_other_words_do_not(challenger, champion, message):
+    with pytest.raises(UserError, match=message):
+        compare.require_same_words(scores(challenger), scores(champion))
 
 
-def test_equal_scores_do_not_count_as_better():
-    scores = np.ones(500)
-    difference = compare.paired_difference(scores, scores, block=10)
-    assert (difference.mean, difference.low, difference.high, difference.better) == (0, 0, 0, 0)
+def characters(text):
+    return ["<eos>" if character == "\n" else character for character in text]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_not_finite_give_neither_interval_nor_probability(bad):
-    challenger = np.full(500, 1.0)
-    challenger[7] = bad
-    difference = compare.paired_difference(challenger, np.full(500, 2.0), block=1)
-    assert not math.isfinite(difference.mean)
-    assert all(math.isnan(value) for value in (difference.low, difference.high, difference.better))
+def words(text):
+    return text.replace("\n", " <eos> ").split()
 
 
-@pytest.mark.parametrize(("tokens", "block"), [(1, 1), (9, 1), (25, 2), (640, 64), (10_000, 64)])
-def test_a_short_text_is_cut_into_shorter_blocks(tokens, block):
-    scores = np.arange(tokens, dtype=float)
-    assert compare.paired_difference(scores, 0 * scores, block=64).block == block
+def paired_lines(*texts):
+    """Pairs of a model that loses 1 a character with one that loses 2 a word."""
+    documents = [Document(f"d{number}", text) for number, text in enumerate(texts)]
+    by_character = [characters(text) for text in texts]
+    by_word = [words(text) for text in texts]
+    ours = scores([token for part in by_character for token in part], lengths=[len(part) for part in by_character])
+    theirs = scores([token for part in by_word for token in part], lengths=[len(part) for part in by_word])
+    return compare.line_pairs((ours, np.ones(len(ours.ids))), (theirs, np.full(len(theirs.ids), 2.0)), documents)
 
 
-def test_every_token_is_in_one_slice():
-    ids = np.arange(UNKNOWN, 103)
-    masks = compare.slice_masks(ids, vocabulary_size=103)
-    assert list(masks) == list(compare.SLICES)
-    assert np.sum(list(masks.values()), axis=0).tolist() == [1] * len(ids)
-    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"frequent": 11, "rare": 90, "unknown": 1}
+def test_other_tokenisers_pair_line_by_line_over_the_same_characters():
+    pairs = paired_lines("ab cd\ne\n", "", "fgh\nlast")
+    assert pairs.size.tolist() == [6, 2, 4, 4]
+    assert pairs.difference.tolist() == [6 - 3 * 2, 2 - 2 * 2, 4 - 2 * 2, 4 - 1 * 2]
+    assert pairs.document.tolist() == [0, 0, 2, 2]
+    assert pairs.tokens.tolist() == [6, 2, 4, 4]
+
+
+@pytest.mark.parametrize("text", ["a <eos> b\nc\n", "ab\n "])
+def test_a_document_whose_lines_do_not_match_is_one_piece(text):
+    pairs = paired_lines(text, "x\n")
+    assert pairs.size.tolist() == [len(text), 2]
+    assert pairs.difference[0] == len(text) - 2 * len(words(text))

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def make_model(folder: Path, examples: Path, *, seed: int, unigram: float) -> ar
     network.logit_bias_V.assign(unigram * np.log(counts + 0.5))
     folder.mkdir()
     export(network, examples / schema.TRANSFORM_FOLDER, 16, folder)
+    (folder / schema.VOCABULARY_FILE).write_bytes((examples / schema.VOCABULARY_FILE).read_bytes())
     return seal_model(folder, manifest, network)
 
 
@@ -125,7 +127,21 @@ def test_a_first_model_is_promoted(first):
     assert challenger["comparable_nll"] == challenger["nll"]
     bits = challenger["nll"] * tokens / np.log(2) / evaluation["characters"]
     assert challenger["bits_per_character"] == pytest.approx(bits)
-    assert sum(item["tokens"] for item in evaluation["slices"]) == tokens
+    for group in {item["group"] for item in evaluation["slices"]}:
+        assert sum(item["tokens"] for item in evaluation["slices"] if item["group"] == group) == tokens
+    assert evaluation["calibration"]
+
+
+@pytest.mark.slow
+def test_the_baselines_of_the_training_text_are_scored_on_the_same_tokens(first):
+    baselines = first.result("evaluation")["baselines"]
+    assert set(baselines) == {"unigram", "kneser_ney_2", "kneser_ney_3", "kneser_ney_4", "kneser_ney_5"}
+    counts = {f"w{number:02}": 2 for number in range(40)}  # the training text has each word once, and one is added
+    words = [word for text in TEST for word in text.replace("\n", " <eos> ").split()]
+    nll = [-np.log(counts.get(word, 2) / (41 + 42)) for word in words]
+    assert baselines["unigram"]["perplexity"] == pytest.approx(np.exp(np.mean(nll)))
+    facts = artifacts.read_manifest(first.root / "evaluation", "evaluation").facts
+    assert facts["baselines"] == {name: item["perplexity"] for name, item in baselines.items()}
 
 
 @pytest.mark.slow
@@ -147,7 +163,10 @@ def test_a_champion_of_another_vocabulary_is_compared_on_the_words_as_written(wo
     assert difference["nll"] == pytest.approx(challenger["comparable_nll"] - champion["comparable_nll"])
     low, high = difference["interval"]
     assert low < difference["nll"] < high
-    assert world.result("decision")["decision"] == ("promote" if difference["better"] >= 0.95 else "reject")
+    assert evaluation["compared"]["by"] == "tokens"
+    assert (difference["kind"], difference["observations"]) == ("documents", len(TEST))
+    assert (difference["confidence"] >= 0.95) == (high <= difference["margin"])
+    assert world.result("decision")["decision"] == ("promote" if difference["confidence"] >= 0.95 else "reject")
 
 
 @pytest.mark.slow
@@ -179,6 +198,29 @@ def test_the_export_runs_in_a_process_of_its_own_whose_failure_is_ours(world):
 def test_the_same_inputs_are_not_evaluated_again(first, monkeypatch):
     monkeypatch.setattr("components.evaluate.measure.measure", None)
     assert first.evaluate(model="model", examples="examples") == ExitCode.DONE
+
+
+@pytest.mark.slow
+def test_a_first_model_that_is_no_better_than_the_word_frequencies_or_too_slow_is_rejected(world):
+    make_model(world.root / "untaught", world.root / "examples", seed=3, unigram=-1.0)
+    assert world.evaluate(model="untaught", examples="examples", max_latency_ms=1e-6) == ExitCode.DONE
+    decision = world.result("decision")
+    assert decision["decision"] == "reject"
+    assert decision["summary"].endswith("of word frequencies alone.")
+    baseline, latency = decision["reasons"]
+    assert baseline.startswith("baseline: ")
+    assert latency.startswith("latency: scoring a line takes")
+    assert world.result("evaluation")["challenger"]["line_milliseconds"] > 1e-6
+
+
+@pytest.mark.slow
+def test_a_model_whose_numbers_are_not_finite_is_rejected_with_the_reason(world):
+    make_model(world.root / "infinite", world.root / "examples", seed=4, unigram=math.nan)
+    assert world.evaluate(model="infinite", examples="examples") == ExitCode.DONE
+    assert world.result("decision")["decision"] == "reject"
+    assert "the challenger's perplexity is nan" in world.result("decision")["reasons"][0]
+    facts = artifacts.verify(world.root / "evaluation", "evaluation").facts
+    assert facts["challenger_perplexity"] == world.result("evaluation")["challenger"]["perplexity"] == "nan"
 
 
 def test_a_champion_other_than_the_one_planned_against_is_stale(world):

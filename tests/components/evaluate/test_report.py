@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from components.evaluate.decide import Decision, Reason
+from components.evaluate.passages import Passage
 from components.evaluate.report import lineage, render
 from hopline import artifacts
 
@@ -21,6 +22,9 @@ NUMBERS = {
     "vocabulary_size": 10_003,
     "parameters": 4_582_500,
     "bytes": 18_330_000,
+    "tokeniser": "words",
+    "tokens": 82_430,
+    "line_milliseconds": None,
 }
 EVALUATION = {
     "split": "test",
@@ -29,16 +33,25 @@ EVALUATION = {
     "characters": 449_945,
     "challenger": NUMBERS,
     "champion": {**NUMBERS, "perplexity": 120.5},
+    "compared": {"by": "tokens", "rule": "token by token"},
     "difference": {
         "nll": -0.05,
+        "per": "token",
         "interval": [-0.06, -0.04],
-        "level": 0.95,
-        "better": 0.999,
-        "resamples": 1000,
-        "block": 64,
+        "level": 0.9,
+        "margin": -0.001,
+        "confidence": 0.999,
+        "resamples": 10_000,
+        "observations": 24,
+        "effective_observations": 23.9,
+        "kind": "blocks",
+    },
+    "baselines": {
+        "unigram": {"perplexity": 677.0, "nll": 6.5, "note": ""},
+        "kneser_ney_5": {"perplexity": None, "nll": None, "note": "no document has 5 tokens"},
     },
     "slices": [
-        {"name": "rare", "rule": "few", "tokens": 10, "challenger_perplexity": 7.0, "champion_perplexity": None}
+        {"group": "kind", "name": "rare", "tokens": 10, "challenger_perplexity": 7.0, "champion_perplexity": None}
     ],
 }
 DECISION = Decision("promote", (Reason("gain", True, "it is better"),))
@@ -70,18 +83,51 @@ def parse(page):
     return " ".join(parser.text)
 
 
-def draw(tmp_path, evaluation=EVALUATION, decision=DECISION, pictures=None, sources=None):
-    return render(evaluation, decision, pictures or {}, sources or {}, tmp_path)
+def draw(tmp_path, evaluation=EVALUATION, decision=DECISION, pictures=None, sources=None, passages=None):
+    return render(evaluation, decision, pictures or {}, sources or {}, tmp_path, passages)
 
 
-def test_the_decision_and_its_reasons_come_first(tmp_path):
+def test_what_decided_comes_first_in_plain_words(tmp_path):
+    body = draw(tmp_path).partition("<body>")[2]
+    assert parse(body.partition("</body>")[0]).split()[:4] == ["Promoted", "It", "is", "better."]
     text = parse(draw(tmp_path))
-    assert text.index("promote") < text.index("gain: it is better") < text.index("Models")
+    assert text.index("It is better.") < text.index("gain: it is better") < text.index("Models")
+
+
+def test_the_baselines_stand_beside_the_models_and_one_that_could_not_be_made_is_named(tmp_path):
+    page = draw(tmp_path)
+    bars = page[page.index('<div class="bars">') : page.index("<h2>Models")]
+    assert bars.index("challenger") < bars.index("120.5") < bars.index("word frequencies") < bars.index("677.0")
+    assert "Kneser-Ney 5-gram: no document has 5 tokens." in parse(bars.partition("</div>")[2])
+    widths = [float(width) for width in re.findall(r"width: ([0-9.]+)%", bars)]
+    assert widths == sorted(widths)
+    assert widths[-1] == 100.0
+
+
+def test_passages_are_shaded_by_how_much_the_models_differ(tmp_path):
+    shown = Passage("a.txt", ("the", "<b>"), (-2.0, 0.5)), Passage("b.txt", ("cat",), (1.0,))
+    page = draw(tmp_path, passages=([shown[0]], [shown[1]]))
+    parse(page)
+    assert '<span class="word better" style="--much: 0.75" title="-2.00 nats">the</span>' in page
+    assert "&lt;b&gt;" in page
+    assert page.index("a.txt: -1.5 nats") < page.index("loses most") < page.index("b.txt: +1.0 nats")
 
 
 def test_the_numbers_of_both_models_are_shown(tmp_path):
     text = parse(draw(tmp_path))
-    for shown in ("99.48", "120.50", "109.95", "1.2346", "1,234", "4,582,500", "82,430", "-0.0600", "-5.82%", "0.999"):
+    for shown in (
+        "99.48",
+        "120.50",
+        "109.95",
+        "1.2346",
+        "1,234",
+        "4,582,500",
+        "82,430",
+        "-0.0600",
+        "-5.82%",
+        "0.999",
+        "90% interval",
+    ):
         assert shown in text
 
 
@@ -94,7 +140,7 @@ def test_without_a_champion_its_cells_are_empty(tmp_path):
 def test_numbers_that_are_not_finite_are_shown_as_they_are(tmp_path):
     evaluation = copy.deepcopy(EVALUATION)
     evaluation["challenger"]["perplexity"] = "inf"
-    evaluation["difference"].update(nll="nan", interval=["nan", "nan"], better="nan")
+    evaluation["difference"].update(nll="nan", interval=["nan", "nan"], confidence="nan")
     assert {"inf", "nan"} <= set(parse(draw(tmp_path, evaluation)).split())
 
 
@@ -106,6 +152,7 @@ def test_everything_from_outside_is_escaped(tmp_path, attack):
         Decision(attack, (Reason(attack, False, attack),)),
         {attack: b"<svg/>"},
         {attack: {attack: attack}},
+        ([Passage(attack, (attack,), (1.0,))], []),
     )
     assert attack not in page
     assert attack in parse(page)

@@ -13,7 +13,8 @@ def make(words=("a", "b\u00e9", "<eos>"), word_index=(1, 0, 2, 1)):
         ids=np.array(word_index, np.int64) + 2,
         word_index=np.array(word_index, np.int32),
         words=words,
-        looked_up=np.array([7, 1], np.int64),
+        lengths=np.array([1, len(word_index) - 1] if len(word_index) else [0], np.int64),
+        milliseconds=2.5,
     )
 
 
@@ -27,6 +28,10 @@ def test_scores_are_read_as_they_were_written(tmp_path, scores):
 
 def test_surface_gives_the_tokens_as_written():
     assert make().surface() == ["b\u00e9", "a", "<eos>", "b\u00e9"]
+
+
+def test_every_token_has_its_document():
+    assert make().documents.tolist() == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04torn"])

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from components.evaluate.text import read_documents
+from components.evaluate.text import Document, read_documents
 from hopline.runtime.errors import UserError
 
 
@@ -15,7 +15,18 @@ def test_passages_of_a_document_are_joined_across_shards(tmp_path):
     write(tmp_path, "valid-00000-of-00002.jsonl", [("a", "one\n"), ("b", "two "), ("b", "three\n")])
     write(tmp_path, "valid-00001-of-00002.jsonl", [("b", "four\n"), ("c", "five\u2028\n")])
     write(tmp_path, "test-00000-of-00001.jsonl", [("d", "six\n")])
-    assert read_documents(tmp_path, "valid") == ["one\n", "two three\nfour\n", "five\u2028\n"]
+    assert read_documents(tmp_path, "valid") == [
+        Document("a", "one\n"),
+        Document("b", "two three\nfour\n"),
+        Document("c", "five\u2028\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [("a.txt", "a.txt"), ("a.txt@120", "a.txt"), ("me@home.txt", "me@home.txt"), ("@7", "@7")]
+)
+def test_the_source_of_a_document_is_its_file(name, source):
+    assert Document(name, "").source == source
 
 
 def test_a_split_without_text_is_refused(tmp_path):

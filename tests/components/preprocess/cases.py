@@ -28,10 +28,11 @@ class Case:
 
 
 def case(files, *, stale=False, promoted=(), corpus=ONE_SPLIT, **options):
+    options = {"tokeniser": "whitespace", "min_count": 1} | options
     return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale, promoted)
 
 
-def promote_vocabulary(folder, words, *, lowercase=False):
+def promote_vocabulary(folder, words, *, tokeniser="whitespace", lowercase=False):
     """Makes a champion that knows these words in the registry in `folder`; returns its id."""
     registry = Registry(folder / "registry")
     champion = registry.champion()
@@ -39,7 +40,7 @@ def promote_vocabulary(folder, words, *, lowercase=False):
     model.mkdir(parents=True)
     text = "".join(f"{word}\n" for word in (*RESERVED_WORDS, *words))
     (model / VOCABULARY_FILE).write_text(text, encoding="utf-8")
-    facts = {"fingerprint": "f", "lowercase": lowercase}
+    facts = {"fingerprint": "f", "tokeniser": tokeniser, "lowercase": lowercase}
     manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
     compared = champion.model_id if champion else ""
     registry.promote(model, evaluation=model.name, perplexity=1.0, split="valid", compared_with=compared)

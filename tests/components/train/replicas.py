@@ -12,28 +12,29 @@ import tensorflow as tf
 
 from components.train.loop import step as step_module
 from components.train.loop.batches import Batches
-from components.train.loop.dropout import slot_dropout
+from components.train.loop.dropout import make_drop
+from components.train.loop.schedule import average_share
 from components.train.loop.step import TrainStep
 from components.train.loop.trainer import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
-from hopline.model.network import keep_all
 from hopline.model.scoring import window_nll
 from hopline.model.streams import TokenStream
 
 V, STEPS = 60, 20
 LARGE = 100  # numbers; so the tables are exchanged each by itself, and as rows if only looked up
+ADAMW = {"optimizer": "adamw", "learning_rate": 0.01, "adam_beta_2": 0.99}
 # Most of the time goes to compilation, once for each replica, so not every recipe runs at every number.
 RECIPES = {
     "sgd untied": (4, "none", {"optimizer": "sgd"}),
-    "sgd tied dropout": (2, "output", {"optimizer": "sgd", "dropout": 0.3}),
-    "adamw untied dropout": (4, "none", {"optimizer": "adamw", "learning_rate": 0.01, "dropout": 0.3}),
-    "adamw tied": (2, "all", {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1}),
+    "sgd tied dropout": (2, "output", {"optimizer": "sgd", "drop_memory": 0.3, "drop_state": 0.3, "drop_words": 0.2}),
+    "adamw untied dropout": (4, "none", {**ADAMW, "drop_embeddings": 0.2, "drop_state": 0.3, "drop_shared": True}),
+    "adamw tied averaged": (2, "all", {**ADAMW, "weight_decay": 0.1, "average": "ema", "ema_decay": 0.8}),
 }
 
 
-def flat(model):
-    return np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in model.trainable_variables])
+def flat(variables):
+    return np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in variables] or [np.zeros(0)])
 
 
 def train(count, model_config, config, batches):
@@ -41,7 +42,7 @@ def train(count, model_config, config, batches):
     strategy = tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
     with strategy.scope():
         model = build_model(model_config, V, config)
-    step, before = TrainStep(strategy, model, config), flat(model)
+    step, before = TrainStep(strategy, model, config), flat(model.trainable_variables)
     run = {"losses": [], "norms": []}
     for number in range(1, STEPS + 1):
 
@@ -58,12 +59,13 @@ def train(count, model_config, config, batches):
             number=number,
             learning_rate=config.learning_rate,
             stopping=False,
+            average_share=average_share(config, number - 1, STEPS),
         )
         run["losses"].append(result.loss)
         run["norms"].append(result.gradient_norm)
         if number == 1:
-            run["first_update"] = (flat(model) - before).tolist()
-    return {**run, "weights": flat(model).tolist()}
+            run["first_update"] = (flat(model.trainable_variables) - before).tolist()
+    return {**run, "weights": flat(model.trainable_variables).tolist(), "averages": flat(step.averages).tolist()}
 
 
 def clipped_before_exchange(model_config, config, batches):
@@ -72,7 +74,7 @@ def clipped_before_exchange(model_config, config, batches):
     size, update = config.sequences // 2, 0.0
     for first in (0, size):
         keys = tf.constant(batches.mask_keys(0, first, size))
-        drop = slot_dropout(config.dropout, keys) if config.dropout else keep_all
+        drop = make_drop(config, keys, V)
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(window_nll(model, tf.constant(batches.windows(0, first, size)), drop))
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, model.trainable_variables), config.clip_norm)

@@ -24,6 +24,11 @@ from tests.components.train.faulty import weights
 
 GOLDEN = ROOT / "tests" / "golden" / "loss_curve.json"
 GOLDEN_TINY = ROOT / "tests" / "golden" / "tiny_loss_curve.json"
+EVERYTHING = {
+    "optimizer": "adamw", "learning_rate": 0.03, "adam_beta_2": 0.99, "weight_decay": 0.01, "warmup_steps": 5,
+    "schedule": "cosine", "sampling": "shuffled", "drop_words": 0.1, "drop_embeddings": 0.1, "drop_memory": 0.1,
+    "drop_read": 0.1, "drop_state": 0.1, "drop_shared": True, "average": "ema", "ema_decay": 0.9,
+}  # fmt: skip
 # Between machines the same sums are taken in another order; between runs on one machine nothing differs.
 GOLDEN_TOLERANCE = 1e-4
 
@@ -115,6 +120,22 @@ def test_two_workers_see_the_same_batches_and_give_the_same_losses(trained, exam
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
+@pytest.mark.multiprocess
+def test_two_workers_agree_with_one_also_in_averages_and_dropout(examples, tmp_path):
+    """Validation of the average puts other weights into the model of every worker, and takes them out again."""
+    few = {**EVERYTHING, "max_steps": 15, "checkpoint_seconds": 60.0}
+    one, two = (run_training(examples, tmp_path / f"{workers}", **few, workers=workers) for workers in (1, 2))
+    assert one.code == two.code == 0, one.said + two.said
+    for key in ("loss", "valid_loss", "average_valid_loss"):
+        mine, theirs = ([record[key] for record in run.log if key in record] for run in (one, two))
+        assert len(mine) == (15 if key == "loss" else 1)
+        np.testing.assert_allclose(theirs, mine, rtol=1e-5)
+    for mine, theirs in zip(weights(two.output), weights(one.output), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    first, second = (read_manifest(run.output, "model").facts["averaged_weights"] for run in (one, two))
+    assert first is second
+
+
 def start_and_wait_for_a_checkpoint(examples, folder, **train):
     """A training process that has written at least one checkpoint and is not done."""
     process = subprocess.Popen(command(examples, folder, **train), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -162,6 +183,21 @@ def test_divergence_stops_with_code_3_and_names_the_step(examples, tmp_path):
     assert run.code == run.failure["code"] == 3
     assert "step 2" in run.failure["message"] or "step 3" in run.failure["message"]
     assert not run.output.exists()
+
+
+def test_divergence_in_the_last_step_is_seen_by_the_validation(examples, tmp_path):
+    run = run_training(examples, tmp_path, learning_rate=1e30, clip_norm=0.0, max_steps=1)
+    assert run.code == run.failure["code"] == 3
+    assert "validation loss" in run.failure["message"]
+    assert run.said.count("starting  0/1 workers") == 1, "it is not tried again"
+    assert not run.output.exists()
+
+
+def test_a_finite_loss_goes_on_to_the_gate_even_if_its_perplexity_is_too_large_for_a_number(examples, tmp_path):
+    run = run_training(examples, tmp_path, learning_rate=40.0, clip_norm=0.0, max_steps=3)
+    assert run.code == 0, run.said
+    assert read_manifest(run.output, "model").facts["best_valid_perplexity"] == "inf"
+    assert min(record["valid_loss"] for record in run.log if "valid_loss" in record) > 710
 
 
 def test_a_split_too_short_for_one_sequence_is_the_users_fault(examples, tmp_path):

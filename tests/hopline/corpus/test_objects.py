@@ -5,6 +5,7 @@ import pytest
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import fetch, fingerprint, source_files
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.places import is_remote
 from hopline.store import gcs
 from hopline.store.bucket import CHUNK_BYTES
 from hopline.store.objects import Store
@@ -165,10 +166,10 @@ def test_an_empty_corpus_is_refused(bucket, tmp_path):
 
 
 def test_copies_of_all_buckets_have_a_place_of_their_own(bucket, tmp_path):
-    places = [bucket("gs"), bucket("s3")]
-    for place in places:
+    buckets = [bucket("gs"), bucket("s3")]
+    for place in buckets:
         Store(place).write("a", place.encode())
-    found = files(tmp_path, train=places[0], valid=places[1])
+    found = files(tmp_path, train=buckets[0], valid=buckets[1])
     fetch(found, "test")
-    assert [file.path.read_text() for file in found] == places
-    assert places.is_remote(places[0])
+    assert [file.path.read_text() for file in found] == buckets
+    assert is_remote(buckets[0])

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from hopline.model.layers import MemoryHops, masked_softmax, spread_band, take_band, visible_slots
+from hopline.model.band import masked_softmax, spread_band, take_band, visible_slots
+from hopline.model.layers import MemoryHops
 from hopline.schema import PAD
 
 random = np.random.Generator(np.random.Philox(7))

@@ -47,7 +47,7 @@ def write_step(steps: Path, body: str) -> str:
     indented = "".join(f"    {line}\n" for line in body.splitlines())
     (steps / "a_step.py").write_text(
         "import os, pathlib, signal, sys, time\n"
-        "from hopline import errors, program\n"
+        "from hopline.runtime import errors, program\n"
         f"def main(options):\n{indented}"
         "arguments = program.parser('a_step', '')\n"
         "arguments.add_argument('--some-value', required=True)\n"
@@ -202,3 +202,56 @@ def test_a_child_environment_names_this_process_and_keeps_the_rest(monkeypatch):
     environment = child_environment({"MORE": "1"})
     assert environment[PARENT_VARIABLE].startswith(f"{os.getpid()}:")
     assert (environment["SOMETHING"], environment["MORE"], environment["PYTHONSAFEPATH"]) == ("kept", "1", "1")
+
+
+FOREIGN = {
+    "LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr", "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}}',
+    "TF_USE_LEGACY_KERAS": "1", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2", "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
+    "KERAS_FLOATX": "float16", "OMP_NUM_THREADS": "1", "HOPLINE_CLUSTER": "a:1,b:1", "JOB_COMPLETION_INDEX": "1",
+    "PYTHONOPTIMIZE": "2", "PYTHONSTARTUP": "none.py", "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "ascii",
+}  # fmt: skip
+
+
+def test_a_child_inherits_no_setting_that_changes_what_it_computes(monkeypatch):
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    found = child_environment()
+    assert not FOREIGN.keys() & found.keys()
+    assert (found["LANG"], found["KERAS_BACKEND"], found["KERAS_HOME"]) == ("C.UTF-8", "tensorflow", os.devnull)
+
+
+def test_a_child_inherits_credentials_endpoints_and_where_modules_are(monkeypatch):
+    kept = {"AWS_SECRET_ACCESS_KEY": "s", "STORAGE_EMULATOR_HOST": "h", "PYTHONPATH": "/p", "CUDA_VISIBLE_DEVICES": "1"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+    assert kept.items() <= child_environment().items()
+
+
+def test_a_launcher_gives_its_children_what_they_would_not_inherit(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "of somebody else")
+    assert child_environment({"TF_CONFIG": "own"})["TF_CONFIG"] == "own"
+
+
+@pytest.mark.parametrize("before", [None, "internal.example"])
+def test_loopback_is_never_sent_to_a_proxy(before, monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    if before:
+        monkeypatch.setenv("no_proxy", before)
+    else:
+        monkeypatch.delenv("no_proxy", raising=False)
+    found = child_environment()
+    assert found["no_proxy"] == found["NO_PROXY"]
+    assert found["no_proxy"].split(",") == [*([before] if before else []), "localhost", "127.0.0.1", "::1"]
+
+
+def test_the_users_own_keras_settings_are_not_read_by_a_child(tmp_path, monkeypatch):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "torch", "floatx": "float16"}')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = "import keras; print(keras.config.backend(), keras.config.floatx())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=child_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["tensorflow", "float32"]

@@ -88,7 +88,7 @@ def test_arguments_cannot_be_abbreviated(tmp_path):
 
 def test_a_failure_is_left_for_the_caller_even_if_the_log_cannot_be_written(tmp_path):
     body = (
-        "import sys\nfrom hopline import errors, program\n"
+        "import sys\nfrom hopline.runtime import errors, program\n"
         "def main(options):\n    raise errors.SaveError('no room')\n"
         "sys.exit(program.run('train', program.parser('train', ''), main))\n"
     )

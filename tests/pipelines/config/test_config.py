@@ -65,6 +65,14 @@ def test_an_override_is_toml_or_else_text(override, section, key, value):
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize("text", ["123456789012", "12345e789012", "1.10", "2024-05-01", "true", "0x1f", "inf", "[1]"])
+def test_a_key_that_is_text_takes_the_text_as_it_is_written(text):
+    assert Config.load(None, [f"schedule.display_name={text}", "schedule.cron=@daily"]).schedule.display_name == text
+    if text != "[1]":
+        assert Config.load(None, [f"cluster.tag={text}"]).cluster.tag == text
+        assert Config.load(None, [f'cluster.tag="{text}"']).cluster.tag == text
+
+
 @pytest.mark.parametrize("override", ["", "train", "train.epochs", "epochs=3", ".epochs=3", "train.=3"])
 def test_an_override_without_section_key_and_value_is_refused(override):
     with pytest.raises(UserError, match=r"section\.key=value"):
@@ -85,7 +93,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(override, hint):
     "override",
     [
         "train.epochs=3.5", "train.epochs=true", "train.epochs=many", "train.learning_rate=true", "model.bias=1",
-        "corpus.train=3", "preprocess.runner_options=--a", "preprocess.runner_options=[1]",
+        "preprocess.runner_options=--a", "preprocess.runner_options=[1]",
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused(override):
@@ -102,7 +110,10 @@ def test_a_value_of_another_type_is_refused(override):
         "corpus.test_fraction=0.9", 'corpus.train=""', "preprocess.max_words=0", "preprocess.min_count=0",
         "preprocess.context=0", "preprocess.shard_bytes=0", "preprocess.max_unknown_rate=1.5", "preprocess.context=99",
         "model.width=1", "model.hops=0", "model.memory=0", "model.memory=513", "model.tie=some", "model.factor=-1",
-        "model.init_stddev=0", "train.seed=-1", "train.workers=0", "train.workers=3", "train.sequences=0",
+        "model.init_stddev=0", "model.heads=0", "model.heads=4", "model.state_map=lstm", "model.map_width=9",
+        "model.map_width=-1", "model.query=all", "model.query=words", "model.query_words=3", "model.slot_words=5",
+        "model.slot_words=0", "model.projections=true", "train.seed=-1", "train.workers=0", "train.workers=3",
+        "train.sequences=0",
         "train.targets=0", "train.sampling=any", "train.epochs=0", "train.max_steps=-1", "train.optimizer=adam",
         "train.learning_rate=0", "train.weight_decay=-1", "train.clip_norm=-1", "train.anneal=0.5",
         "train.min_learning_rate=-1", "train.precision=float16", "train.checkpoint_seconds=-1", "train.restarts=-1",

@@ -62,7 +62,9 @@ def test_what_no_commit_names_is_named_by_its_content(client, at, load, revision
 
 
 def test_a_run_carries_the_whole_configuration(server, client, load):
-    config = load("train.epochs=3", "cluster.launcher=kubernetes", "cluster.service_account=trainer")
+    config = load(
+        "train.epochs=3", "cluster.launcher=kubernetes", "job.store=s3://models/x", "cluster.service_account=trainer"
+    )
     submission = prepare(config, "my run")
     start(client, submission, upload(client, submission))
     (run,) = server.runs.values()
@@ -119,3 +121,11 @@ def test_images_named_by_the_version_alone_are_warned_of_in_a_checkout(at, load)
     assert "registry.example/team/hopline-train:0123456789ab" in prepare(own).images
     at("")
     assert list(warnings(config, prepare(config))) == []
+
+
+@pytest.mark.parametrize("overrides", [[], ["job.claim=disk"]], ids=str)
+def test_a_job_whose_workers_cannot_meet_is_not_submitted(load, overrides):
+    with pytest.raises(UserError) as caught:
+        prepare(load("cluster.launcher=kubernetes", *overrides))
+    assert "job.store" in caught.value.remedy
+    prepare(load("cluster.launcher=kubernetes", "job.store=gs://bucket/x"))

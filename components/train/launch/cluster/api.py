@@ -16,11 +16,11 @@ import kubernetes
 import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.retry import pauses
 
 Manifest = dict[str, Any]
 
 PATIENCE_SECONDS = 300.0  # an upgrade of the control plane takes minutes
-_LONGEST_PAUSE = 30.0
 _TIMEOUTS = (5.0, 30.0)  # to connect, to read
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _COLLECTIONS = {
@@ -61,14 +61,28 @@ class Api:
         """The object; None if there is none."""
         return self._object("GET", self._path(kind, name), absent=_NOT_FOUND, patience=patience)
 
-    def patch(self, kind: str, name: str, change: Manifest) -> Manifest | None:
-        """Merges `change` into the object (RFC 7396) and returns it as it is now; None if there is none."""
-        return self._object("PATCH", self._path(kind, name), body=change, absent=_NOT_FOUND)
+    def patch(self, kind: str, name: str, change: Manifest, patience: float = PATIENCE_SECONDS) -> Manifest | None:
+        """Merges `change` into the object (RFC 7396) and returns it as it is now.
 
-    def delete(self, kind: str, name: str, uid: str, patience: float = PATIENCE_SECONDS) -> None:
-        """Deletes the object, what it owns first.  Its absence, or another `uid` in its place, is no error."""
-        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
-        self._request("DELETE", self._path(kind, name), body=body, known={_NOT_FOUND, _CONFLICT}, patience=patience)
+        None if there is none, or if the object is no longer of the resourceVersion that `change` names.
+        """
+        known = {_NOT_FOUND, _CONFLICT} if "resourceVersion" in change.get("metadata", {}) else {_NOT_FOUND}
+        text = self._request("PATCH", self._path(kind, name), body=change, known=known, patience=patience)
+        return None if text is None else dict(json.loads(text))
+
+    def delete(self, kind: str, name: str, uid: str, version: str = "", patience: float = PATIENCE_SECONDS) -> bool:
+        """Deletes the object, what it owns first; whether it did.
+
+        False if there is none, another `uid` is in its place, or it is no longer of the resourceVersion `version`.
+        """
+        conditions = {"uid": uid, **({"resourceVersion": version} if version else {})}
+        body = {"propagationPolicy": "Foreground", "preconditions": conditions}
+        known = {_NOT_FOUND, _CONFLICT}
+        return self._request("DELETE", self._path(kind, name), body=body, known=known, patience=patience) is not None
+
+    def pod(self, name: str) -> Manifest | None:
+        """The pod of this name; None if there is none."""
+        return next(iter(self._items("Pod", {"fieldSelector": f"metadata.name={name}"})), None)
 
     def pods(self, selector: str) -> list[Manifest]:
         """The pods with the labels `selector`."""
@@ -77,6 +91,16 @@ class Api:
     def warnings(self, uid: str) -> list[Manifest]:
         """The warnings among the events of the object `uid`, oldest first as far as the server has it."""
         return self._items("Event", {"fieldSelector": f"involvedObject.uid={uid},type=Warning"})
+
+    def workloads(self, selector: str) -> list[Manifest] | None:
+        """Kueue's accounts of Jobs, with the labels `selector`; None if the cluster has no Kueue."""
+        group = self._object("GET", "/apis/kueue.x-k8s.io", absent=_NOT_FOUND)
+        if group is None:
+            return None
+        version = group["preferredVersion"]["version"]  # of which it has had several
+        path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{self.namespace}/workloads"
+        text = self._request("GET", path, query={"labelSelector": selector})
+        return list(json.loads(text or b"{}").get("items", []))
 
     def log(self, pod: str, **query: str) -> str:
         """The log of a pod; "" while there is none or nobody can tell.  Asks once: the next time may do better."""
@@ -116,7 +140,7 @@ class Api:
             UnreachableError: no answer after pauses of `patience` seconds altogether.
             UserError: the server refuses the request.
         """
-        waited, seconds = 0.0, 1.0
+        again = pauses(patience, first=1.0)
         while True:
             try:
                 return self._attempt(method, path, query, body)
@@ -128,15 +152,13 @@ class Api:
                 reason = f"{error.status} {_message(error)}"
             except urllib3.exceptions.HTTPError as error:
                 reason = str(error)
-            if waited >= patience:
+            if (seconds := next(again, None)) is None:
                 raise UnreachableError(
                     f"the Kubernetes API server does not answer: {reason}",
                     remedy="when it does, run the same command again: it finds its Job, which goes on meanwhile",
                 )
-            if patience:
-                print(f"train: {method} {path}: {reason}; again in {seconds:g} s", file=sys.stderr)
+            print(f"train: {method} {path}: {reason}; again in {seconds:.1f} s", file=sys.stderr)
             self.pause(seconds)
-            waited, seconds = waited + seconds, min(2 * seconds, _LONGEST_PAUSE)
 
     def _attempt(self, method: str, path: str, query: Mapping[str, str] | None, body: Manifest | None) -> bytes:
         content = "application/merge-patch+json" if method == "PATCH" else "application/json"

@@ -9,9 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from components.train.launch.cluster import kueue
 from components.train.launch.cluster.api import Api, Manifest, UnreachableError, connect
+from components.train.launch.cluster.holders import adopt, others, release
 from components.train.launch.cluster.manifests import SPEC_ANNOTATION, Objects, build
 from components.train.launch.cluster.task import TaskConfig
 from components.train.launch.cluster.watch import SpentError, Watch, condition
@@ -33,12 +36,14 @@ def run_workers(
     task: TaskConfig | None = None,
     *,
     api: Api | None = None,
+    own: Manifest | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
     """Runs `workers` worker pods until the chief is done; leaves nothing of them in the cluster.
 
-    A Job that an earlier launcher left for the same folder is taken over.  A KeyboardInterrupt here deletes the Job,
-    upon which the workers save, and goes on.
+    A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
+    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless somebody else holds it, upon which the
+    workers save, and goes on.
 
     Args:
         arguments: command line of every worker.
@@ -49,6 +54,7 @@ def run_workers(
         settings: the Job's place and resources.
         task: what Kubeflow adds to them.
         api: the cluster; the one around us, or the kubeconfig's, unless given.
+        own: reference to the launcher's pod; as the environment has it, unless given.
         pause: sleeps so many seconds between two looks.
 
     Raises:
@@ -58,14 +64,35 @@ def run_workers(
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
     objects = build(settings, training, arguments, workers, restarts, task)
-    api = api or connect()
-    reached = _newest_step(training)
-    while failure := _run_job(api, objects, pause):
+    launch = _Launch(api or connect(), objects, settings, training, own or own_pod(), pause)
+    reached, judged = _newest_step(training), set[str]()
+    while failure := _run_job(launch, judged):
         step = _newest_step(training)
         if step <= reached or not isinstance(failure, SpentError) or isinstance(failure.cause, SaveError):
             raise failure
         print(f"train: {failure.message}; but it has come to step {step:,}: once more", file=sys.stderr)
         reached = step
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """What the launcher works with.
+
+    Attributes:
+        api: the cluster.
+        objects: what is wanted in it.
+        settings: by which they were made.
+        training: folder or URI of the checkpoints.
+        own: reference to the launcher's pod, None outside of a cluster.
+        pause: sleeps so many seconds.
+    """
+
+    api: Api
+    objects: Objects
+    settings: JobConfig
+    training: Path | str
+    own: Manifest | None
+    pause: Callable[[float], None]
 
 
 def _newest_step(training: Path | str) -> int:
@@ -74,28 +101,63 @@ def _newest_step(training: Path | str) -> int:
     return StoredTraining(training, Path()).newest_step()
 
 
-def _run_job(api: Api, objects: Objects, pause: Callable[[float], None]) -> HoplineError | None:
-    """Runs the Job once and removes it.  None when training is done, else what failed it."""
+def _is_finished(training: Path | str) -> bool:
+    """Whether training there is over, by its newest checkpoint."""
+    if isinstance(training, Path):
+        return checkpoint.is_finished(training / checkpoint.FOLDER)
+    return StoredTraining(training, Path()).is_finished()
+
+
+def _run_job(launch: _Launch, judged: set[str]) -> HoplineError | None:
+    """Runs the Job once and gives it up.  None when training is done, else what failed it.
+
+    Args:
+        launch: what to work with.
+        judged: uids of Jobs that were given up before; this one's is added.
+    """
+    job: Manifest | None = None
     try:
-        failure = _watch(api, objects, pause)
+        job, adopted = _create_or_adopt(launch, judged)
+        failure = _watch(launch, job, adopted=adopted)
     except UnreachableError:
         raise  # the Job goes on, and the next launcher finds it
     except BaseException:
-        _remove(api, objects)
+        _leave(launch, job)
         raise
-    _remove(api, objects)
+    _leave(launch, job)
+    judged.add(job["metadata"]["uid"])
     return failure
 
 
-def _watch(api: Api, objects: Objects, pause: Callable[[float], None]) -> HoplineError | None:
-    job, adopted = _create_or_adopt(api, objects, pause)
+def _leave(launch: _Launch, job: Manifest | None) -> None:
+    """Gives up the Job, or what an interrupted `_create_or_adopt` may have made of it."""
+    api, name = launch.api, launch.objects.name
+    if job is None:
+        try:
+            job = api.get("Job", name, patience=_LEAVING_SECONDS)
+        except HoplineError as error:
+            print(f"train: the Job {name} may be left in the cluster: {error.message}", file=sys.stderr)
+    if job and _is_ours(launch.objects, job):
+        release(api, name, job["metadata"]["uid"], launch.own)
+
+
+def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | None:
     uid = job["metadata"]["uid"]
-    watch = Watch(api, uid, workers=objects.job["spec"]["completions"], adopted=adopted)
+    watch = Watch(
+        launch.api,
+        uid,
+        workers=launch.objects.job["spec"]["completions"],
+        adopted=adopted,
+        start_seconds=launch.settings.start_seconds,
+        disruptions=launch.settings.disruptions,
+    )
     while True:
-        found = api.get("Job", objects.name)
+        found = launch.api.get("Job", launch.objects.name)
         if found is None or found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
+            if _is_finished(launch.training):  # whoever removed the Job saw its end before us
+                return None
             raise PreemptedError(
-                f"the Job {objects.name} was deleted by someone else",
+                f"the Job {launch.objects.name} was deleted by someone else",
                 remedy="run the same command again: it continues from the newest checkpoint",
             )
         watch.look(found)
@@ -103,46 +165,55 @@ def _watch(api: Api, objects: Objects, pause: Callable[[float], None]) -> Hoplin
             return None
         if failed := condition(found, "Failed"):
             return watch.failure(failed)
-        pause(_LOOK_SECONDS)
+        if spent := watch.spent():
+            return spent
+        launch.pause(_LOOK_SECONDS)
         watch.waited(_LOOK_SECONDS)
 
 
-def _create_or_adopt(api: Api, objects: Objects, pause: Callable[[float], None]) -> tuple[Manifest, bool]:
-    """The Job, started, with its Service and policy; and whether an earlier launcher had made it.
+def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]:
+    """The Job, started, with its Service and policy; and whether another launcher had made it.
 
     It is made suspended and then owns the other two, so that whatever ends this launcher between two requests, what is
     there goes with the Job.
     """
-    owner = _own_pod()
-    job, adopted = api.create(_owned(objects.job, owner)), False
-    while job is None:
-        job, adopted = api.get("Job", objects.name), True
-        if job is None or _is_gone(api, objects, job):
-            pause(_LOOK_SECONDS)
-            job, adopted = api.create(_owned(objects.job, owner)), False
-    if condition(job, "Complete") or condition(job, "Failed"):
-        return job, adopted
-    reference = _reference("batch/v1", "Job", objects.name, job["metadata"]["uid"])
-    for manifest in (objects.service, objects.policy):
-        _create_owned(api, _owned(manifest, [reference]), pause)
-    started = api.patch("Job", objects.name, {"metadata": {"ownerReferences": owner}, "spec": {"suspend": False}})
-    how = "goes on with" if adopted else "started"
-    print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
-    return started or job, adopted
+    api, objects = launch.api, launch.objects
+    made = _owned(objects.job, [launch.own] if launch.own else [])
+    while True:
+        job, adopted = api.create(made), False
+        if job is None:
+            job, adopted = api.get("Job", objects.name), True
+        if job is None or (adopted and _is_gone(launch, job, judged)):
+            launch.pause(_LOOK_SECONDS)
+            continue
+        if condition(job, "Complete") or condition(job, "Failed"):
+            return job, adopted
+        uid = job["metadata"]["uid"]
+        for manifest in (objects.service, objects.policy):
+            _create_owned(api, _owned(manifest, [_reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
+        started = adopt(api, objects.name, uid, launch.own, kueue.start(job, launch.settings))
+        how = "goes on with" if adopted else "queued" if started and kueue.queue_of(started) else "started"
+        print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
+        return started or job, adopted
 
 
-def _is_gone(api: Api, objects: Objects, job: Manifest) -> bool:
+def _is_gone(launch: _Launch, job: Manifest, judged: set[str]) -> bool:
     """Whether the Job of our name is, or will be, out of the way.
+
+    One that has ended and is not the one to watch is removed, once no other launcher has its end still to see.
 
     Raises:
         UserError: it runs, and is another than ours.
     """
-    if "deletionTimestamp" in job["metadata"]:
+    api, objects, metadata = launch.api, launch.objects, job["metadata"]
+    if "deletionTimestamp" in metadata:
         return True
-    if _is_ours(objects, job):
+    known = metadata["uid"] in judged
+    if _is_ours(objects, job) and not known:
         return False
-    if condition(job, "Complete") or condition(job, "Failed"):
-        api.delete("Job", objects.name, job["metadata"]["uid"])
+    if known or condition(job, "Complete") or condition(job, "Failed"):
+        if not others(api, job, launch.own):
+            api.delete("Job", objects.name, metadata["uid"], metadata["resourceVersion"])
         return True
     raise UserError(
         f"the Job {objects.name} in namespace {api.namespace} trains in the same folder with other settings",
@@ -163,31 +234,21 @@ def _create_owned(api: Api, manifest: Manifest, pause: Callable[[float], None]) 
         pause(_LOOK_SECONDS)
 
 
-def _remove(api: Api, objects: Objects) -> None:
-    """Deletes our Job, and with it all it owns.  What went before matters more than if this fails."""
-    try:
-        job = api.get("Job", objects.name, patience=_LEAVING_SECONDS)
-        if job and _is_ours(objects, job):
-            api.delete("Job", objects.name, job["metadata"]["uid"], patience=_LEAVING_SECONDS)
-    except HoplineError as error:
-        print(f"train: the Job {objects.name} may be left in the cluster: {error.message}", file=sys.stderr)
-
-
 def _is_ours(objects: Objects, job: Manifest) -> bool:
     wanted = objects.job["metadata"]["annotations"][SPEC_ANNOTATION]
     return bool(job["metadata"].get("annotations", {}).get(SPEC_ANNOTATION) == wanted)
 
 
-def _own_pod() -> list[Manifest]:
-    """The pod that this launcher runs in, if it does: when that is deleted, as with its run, so is the Job.
+def own_pod() -> Manifest | None:
+    """A reference to the pod that this launcher runs in, if it does: the Job goes with the last pod that holds it.
 
     Kubeflow says which it is by KFP_POD_NAME and KFP_POD_UID; another pod says so by POD_NAME and POD_UID.
     """
     for prefix in ("", "KFP_"):
         name, uid = os.environ.get(f"{prefix}POD_NAME"), os.environ.get(f"{prefix}POD_UID")
         if name and uid:
-            return [_reference("v1", "Pod", name, uid)]
-    return []
+            return _reference("v1", "Pod", name, uid)
+    return None
 
 
 def _reference(version: str, kind: str, name: str, uid: str) -> Manifest:

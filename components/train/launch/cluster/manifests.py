@@ -92,6 +92,10 @@ def build(
         pod["nodeSelector"] = settings.node_labels
     if settings.tolerations:
         pod["tolerations"] = settings.tolerated
+    if settings.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": secret} for secret in settings.pull_secrets]
+    if settings.priority_class:
+        pod["priorityClassName"] = settings.priority_class
     (container,) = pod["containers"]
     task = task or TaskConfig()
     container["image"] = settings.image or TRAIN
@@ -110,6 +114,8 @@ def build(
 
 def _fill_volumes(pod: Manifest, container: Manifest, settings: JobConfig, training: Path | str) -> None:
     mounts, volumes = container["volumeMounts"], pod["volumes"]
+    tmp = next(volume for volume in volumes if volume["name"] == "tmp")
+    tmp["emptyDir"]["sizeLimit"] = settings.scratch
     if isinstance(training, Path):
         next(mount for mount in mounts if mount["name"] == _DATA)["mountPath"] = settings.mount
         data = next(volume for volume in volumes if volume["name"] == _DATA)
@@ -118,7 +124,7 @@ def _fill_volumes(pod: Manifest, container: Manifest, settings: JobConfig, train
         container["volumeMounts"] = [mount for mount in mounts if mount["name"] != _DATA]
         pod["volumes"] = [volume for volume in volumes if volume["name"] != _DATA]
     if _accelerators(container):  # the 64 MiB that a container has are too few for NCCL
-        pod["volumes"].append({"name": "shm", "emptyDir": {"medium": "Memory"}})
+        pod["volumes"].append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.memory}})
         container["volumeMounts"].append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
 
 

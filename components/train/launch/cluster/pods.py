@@ -9,11 +9,26 @@ from hopline.runtime.process import failure_of, parse_failure
 Manifest = dict[str, Any]
 
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-# Reasons for which a container waits that time alone seldom mends.
+# Seconds that a worker may wait for what time alone seldom mends; an image is pulled for the fourth time after 70.
+SOON_SECONDS, _LATER_SECONDS = 105.0, 600.0
 _STUCK = {
     "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff",
     "InvalidImageName", "RunContainerError",
 }  # fmt: skip
+_MOUNTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps a worker from starting.
+
+    Attributes:
+        why: in the cluster's words.
+        seconds: after which it is an error; 0 for never.
+    """
+
+    why: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -46,15 +61,40 @@ def has_log(pod: Manifest) -> bool:
     return "running" in state or "terminated" in state
 
 
-def obstacle(pod: Manifest) -> str:
-    """Why the worker cannot start, as far as waiting will hardly help; "" if nothing is in its way."""
+def obstacle(pod: Manifest) -> Obstacle | None:
+    """Why the worker's container cannot start, or no node will ever take the pod; None if nothing is in its way."""
     waiting = _state(pod).get("waiting", {})
     reason = waiting.get("reason", "")
-    return f"{reason}: {waiting.get('message', '')}" if reason in _STUCK else ""
+    if reason in _STUCK:
+        return Obstacle(f"{reason}: {waiting.get('message', '')}", SOON_SECONDS)
+    why = _unscheduled(pod)
+    # A claim, a volume or a class that does not exist: no new node would help.
+    return Obstacle(why, SOON_SECONDS) if "not found" in why else None
 
 
-def unscheduled(pod: Manifest) -> str:
-    """Why no node takes the pod; "" if one does."""
+def unscheduled(pod: Manifest, seconds: float) -> Obstacle | None:
+    """Why no node takes the pod, which may be so for `seconds`; None if one does."""
+    why = _unscheduled(pod)
+    return Obstacle(why, seconds) if why else None
+
+
+def is_being_made(pod: Manifest) -> bool:
+    """Whether a node has taken the pod, and prepares its volumes and containers."""
+    placed = _condition(pod, "PodScheduled").get("status") == "True" or bool(pod["spec"].get("nodeName"))
+    return placed and pod.get("status", {}).get("phase") == "Pending"
+
+
+def unmounted(events: list[Manifest]) -> Obstacle | None:
+    """Why a pod's volumes cannot be mounted, by the warnings among its events; None if they can."""
+    found = [event for event in events if event.get("reason") in _MOUNTS]
+    if not found:
+        return None
+    message = str(found[-1].get("message", ""))
+    # Another node's hold on a volume is broken after six minutes; what does not exist does not come.
+    return Obstacle(f"{found[-1]['reason']}: {message}", SOON_SECONDS if "not found" in message else _LATER_SECONDS)
+
+
+def _unscheduled(pod: Manifest) -> str:
     condition = _condition(pod, "PodScheduled")
     return str(condition.get("message", "no node takes it")) if condition.get("status") == "False" else ""
 

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from components.train.launch.cluster import pods
+from components.train.launch.cluster import kueue, pods
 from components.train.launch.cluster.api import Api
 from components.train.launch.cluster.logs import ChiefLog, last_lines
 from hopline.runtime.errors import HoplineError, InternalError, PreemptedError, UserError
@@ -12,8 +12,8 @@ Manifest = dict[str, Any]
 
 # Survivors fail within seconds of a lost peer: who fell in this time fell together.
 _SETTLE_SECONDS = 10.0
-# For an image to be pulled at the third try, or a quota to be free.
-_START_SECONDS = 300.0
+_QUOTA_SECONDS = 300.0  # for a quota to be free
+_MOUNT_LOOKS = 15  # between two questions why a pod is still being made, or the Job still queued
 _LINES = 20
 _SPENT = {"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"}
 
@@ -38,10 +38,15 @@ class Watch:
         uid: the Job's.
         workers: how many pods it should have.
         adopted: whether an earlier launcher has watched it before.
+        start_seconds: that workers may wait for a node; 0 for no limit.
+        disruptions: that a worker may suffer.
     """
 
-    def __init__(self, api: Api, uid: str, *, workers: int, adopted: bool) -> None:
+    def __init__(
+        self, api: Api, uid: str, *, workers: int, adopted: bool, start_seconds: float = 0, disruptions: int = 0
+    ) -> None:
         self._api, self._uid, self._workers = api, uid, workers
+        self._start_seconds, self._disruptions = start_seconds, disruptions
         self._adopted = adopted
         self._log = ChiefLog(api, adopted=adopted)
         self._known: set[str] = set()  # pods whose fall has been told
@@ -49,12 +54,16 @@ class Watch:
         self._settling = 0.0  # seconds since the first of them
         self._blamed: list[pods.Fall] = []  # one of each time that workers fell
         self._told = ""
-        self._stuck = 0.0  # seconds since something keeps workers from starting
+        self._since: dict[str, float] = {}  # seconds since each kind of obstacle keeps workers from starting
+        self._looks = self._queue_looks = 0
+        self._unmounted: pods.Obstacle | None = None
+        self._queued: pods.Obstacle | None = None
+        self._disrupted: dict[int, int] = {}  # how often, by worker
 
     def waited(self, seconds: float) -> None:
         """Notes that so much time has passed."""
         self._settling += seconds
-        self._stuck += seconds
+        self._since = {kind: since + seconds for kind, since in self._since.items()}
 
     def look(self, job: Manifest) -> None:
         """Looks at the Job's pods and says what is new.
@@ -89,9 +98,12 @@ class Watch:
         return InternalError(f"the Job failed: {reason}: {message}", remedy="run the same command again: it continues")
 
     def _note_falls(self, found: list[Manifest]) -> None:
+        self._disrupted = {}
         for pod in found:
-            name = pods.name_of(pod)
-            if name not in self._known and (fall := pods.fall_of(pod)):
+            name, fall = pods.name_of(pod), pods.fall_of(pod)
+            if fall and isinstance(fall.error, PreemptedError):
+                self._disrupted[fall.worker] = self._disrupted.get(fall.worker, 0) + 1
+            if fall and name not in self._known:
                 self._known.add(name)
                 if not self._together:
                     self._settling = 0.0
@@ -110,23 +122,58 @@ class Watch:
             for line in last_lines(self._api, fall.pod, _LINES):
                 print(f"  worker {fall.worker}: {line}", file=sys.stderr)
 
-    def _note_obstacles(self, job: Manifest, found: list[Manifest]) -> None:
-        obstacle = next((f"worker {pods.worker_of(pod)}: {why}" for pod in found if (why := pods.obstacle(pod))), "")
-        if not obstacle and job.get("status", {}).get("active", 0) < self._workers:
-            obstacle = self._refused_pods(found)
-        if not obstacle:
-            self._stuck = 0.0
-        elif self._stuck >= _START_SECONDS:
-            raise UserError(
-                f"workers cannot start: {obstacle}",
-                remedy="correct --job (image, claim, resources) or the cluster as the message says",
-            )
-        waiting = obstacle or next(
-            (f"worker {pods.worker_of(pod)}: {why}" for pod in found if (why := pods.unscheduled(pod))), ""
+    def spent(self) -> SpentError | None:
+        """The error if a worker was disrupted more often than it may be: Kubernetes itself counts no disruption."""
+        worker, times = max(self._disrupted.items(), key=lambda item: item[1], default=(0, 0))
+        if times <= self._disruptions:
+            return None
+        cause = PreemptedError(
+            f"worker {worker} was disrupted {times} times, and job.disruptions is {self._disruptions}",
+            remedy="raise job.disruptions, or train on nodes that stay; the same command continues",
         )
-        if waiting and waiting != self._told:
-            print(f"train: waits for the cluster: {waiting}", file=sys.stderr)
-        self._told = waiting
+        return SpentError(cause)
+
+    def _note_obstacles(self, job: Manifest, found: list[Manifest]) -> None:
+        kind, worker, obstacle = self._obstacle(job, found)
+        self._since = {kind: self._since.get(kind, 0.0)} if obstacle else {}
+        told = f"{f'worker {worker}: ' if worker is not None else ''}{obstacle.why}" if obstacle else ""
+        if obstacle and obstacle.seconds and self._since[kind] >= obstacle.seconds:
+            raise UserError(
+                f"workers cannot start: {told}",
+                remedy="correct [job] (image, secret, resources, start_seconds) or the cluster as the message says",
+            )
+        if told and told != self._told:
+            print(f"train: waits for the cluster: {told}", file=sys.stderr)
+        self._told = told
+
+    def _obstacle(self, job: Manifest, found: list[Manifest]) -> tuple[str, int | None, pods.Obstacle | None]:
+        """What keeps workers from starting, of which kind and which worker; the kind that is an error first."""
+        if job["spec"].get("suspend"):
+            if self._queue_looks % _MOUNT_LOOKS == 0:
+                self._queued = kueue.waiting(self._api, job)
+            self._queue_looks += 1
+            return "queue", None, self._queued
+        self._queue_looks = 0
+        waiting = [pod for pod in found if pod.get("status", {}).get("phase") == "Pending"]
+        for pod in waiting:
+            if obstacle := pods.obstacle(pod):
+                return "container", pods.worker_of(pod), obstacle
+        for pod in waiting:
+            if pods.is_being_made(pod) and (obstacle := self._mount_of(pod)):
+                return "volume", pods.worker_of(pod), obstacle
+        if job.get("status", {}).get("active", 0) < self._workers and (refused := self._refused_pods(found)):
+            return "quota", None, pods.Obstacle(refused, _QUOTA_SECONDS)
+        for pod in waiting:
+            if obstacle := pods.unscheduled(pod, self._start_seconds):
+                return "node", pods.worker_of(pod), obstacle
+        return "", None, None
+
+    def _mount_of(self, pod: Manifest) -> pods.Obstacle | None:
+        """What keeps the pod's volumes from being mounted, asked for now and then."""
+        if self._looks % _MOUNT_LOOKS == 0:
+            self._unmounted = pods.unmounted(self._api.warnings(pod["metadata"]["uid"]))
+        self._looks += 1
+        return self._unmounted
 
     def _refused_pods(self, found: list[Manifest]) -> str:
         """Why the cluster lets the Job have no more pods, if it has said so since the newest was made."""

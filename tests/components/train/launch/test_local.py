@@ -1,5 +1,6 @@
 """The launcher's policy, with workers that are small scripts."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -69,6 +70,33 @@ def test_workers_that_are_done_are_not_started_again(world):
     world.run("(group / f'{index}-{os.getpid()}').touch()")
     assert sorted(path.name[0] for path in world.folder.glob("?-*")) == ["0", "1"]
     assert not world.pauses
+
+
+SHOW = "(own / 'environment').write_text(json.dumps(dict(os.environ)))"
+
+
+def environment_of(world, index):
+    return json.loads((world.folder / f"worker-{index}" / "environment").read_text())
+
+
+@pytest.mark.parametrize("name", ["TF_CONFIG", "HOPLINE_CLUSTER"])
+def test_workers_know_no_cluster_but_their_own(world, monkeypatch, name):
+    monkeypatch.setenv(name, "of somebody else")
+    world.run(SHOW, workers=1)
+    assert name not in environment_of(world, 0)
+    world.run(SHOW, workers=2)
+    own = json.loads(environment_of(world, 1)["TF_CONFIG"])
+    assert own["task"] == {"type": "worker", "index": 1}
+    assert "HOPLINE_CLUSTER" not in environment_of(world, 1)
+
+
+def test_workers_of_this_machine_never_meet_by_way_of_a_proxy(world, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:1")
+    monkeypatch.setenv("no_proxy", "internal.example")
+    world.run(SHOW, workers=2)
+    found = environment_of(world, 0)
+    for name in ("no_grpc_proxy", "no_proxy", "NO_PROXY"):  # gRPC asks for the first, and else for the second
+        assert {"127.0.0.1", "internal.example"} <= set(found[name].split(","))
 
 
 def test_a_group_that_falls_is_started_again_and_may_end_well(world):

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from components.train.loop import step as step_module
+from components.train.loop.schedule import average_share
 from components.train.loop.step import TrainStep, lane_count
 from components.train.loop.trainer import build_model
 from hopline.config.model import ModelConfig
@@ -57,7 +58,7 @@ def test_fifty_steps_of_the_papers_recipe_equal_the_authors_arithmetic():
         windows = random.integers(1, V, size=(BATCH, M + 1)).astype("int32")
         result = step(
             lambda *_, windows=windows: windows,
-            lambda *_: np.zeros((BATCH, 3, 2), "int32"),
+            lambda *_: np.zeros((BATCH, 2), "int32"),
             number=number,
             learning_rate=RECIPE.learning_rate,
             stopping=False,
@@ -73,10 +74,10 @@ def test_fifty_steps_of_the_papers_recipe_equal_the_authors_arithmetic():
 
 def test_lanes_change_neither_loss_nor_weights():
     model_config = ModelConfig(width=8, hops=2, memory=M, tie="output", init_stddev=0.5)
-    config = TrainConfig(sequences=4, targets=6, learning_rate=0.5, dropout=0.3)
+    config = TrainConfig(sequences=4, targets=6, learning_rate=0.5, drop_words=0.2, drop_memory=0.3, drop_state=0.3)
     random = np.random.Generator(np.random.Philox(3))
     windows = random.integers(0, V, size=(4, M + 6)).astype("int32")  # padding here and there
-    keys = random.integers(2**31, size=(4, 3, 2)).astype("int32")
+    keys = random.integers(2**30, size=(4, 2)).astype("int32")
     found = []
     for lanes in (1, 2, 4):
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
@@ -89,6 +90,36 @@ def test_lanes_change_neither_loss_nor_weights():
     for several in found[1:]:
         for one, other in zip(found[0], several, strict=True):
             np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("average", ["ema", "tail"])
+def test_the_average_is_the_weighted_mean_of_the_weights_after_each_step(average):
+    config = TrainConfig(
+        sequences=BATCH, targets=1, optimizer="adamw", learning_rate=0.05, schedule="constant", average=average,
+        ema_decay=0.7,
+    )  # fmt: skip
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = build_model(MODEL, V, config)
+    step = TrainStep(strategy, model, config)
+    random = np.random.Generator(np.random.Philox(9))
+    steps, weights = 9, []
+    for number in range(1, steps + 1):
+        windows = random.integers(1, V, size=(BATCH, M + 1)).astype("int32")
+        step(
+            lambda *_, windows=windows: windows,
+            lambda *_: np.zeros((BATCH, 2), "int32"),
+            number=number,
+            learning_rate=0.05,
+            stopping=False,
+            average_share=average_share(config, number - 1, steps),
+        )
+        weights.append([keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables])
+    shares = [0.7 ** (steps - number) for number in range(1, steps + 1)] if average == "ema" else [0] * 6 + [1] * 3
+    for at, found in enumerate(step.averages):
+        expected = np.average([after[at] for after in weights], axis=0, weights=shares)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert np.abs(expected - weights[-1][at]).max() > 1e-3, "the average is not the last weights"
 
 
 @pytest.mark.parametrize(("sequences", "threads", "lanes"), [(16, 2, 2), (15, 2, 1), (16, 6, 4), (1, 8, 1), (3, 16, 3)])
@@ -106,7 +137,7 @@ def test_rows_travel_of_tables_that_are_only_looked_up_if_they_are_few(monkeypat
     with strategy.scope():
         model = build_model(ModelConfig(width=8, hops=2, memory=6, tie=tie), vocabulary, RECIPE)
     step = TrainStep(strategy, model, RECIPE)
-    inputs = tf.ones([4, 12], tf.int32), tf.zeros([4, 3, 2], tf.int32), tf.constant(0.0)  # 4 x 11 tokens, 44 rows
+    inputs = tf.ones([4, 12], tf.int32), tf.zeros([4, 2], tf.int32), tf.constant(0.0)  # 4 x 11 tokens, 44 rows
     *large, _ = tf.function(step.packed_gradients)(*inputs)
     assert ["rows" if isinstance(part, tf.IndexedSlices) else "dense" for part in large] == kinds.split()
 
@@ -121,11 +152,13 @@ def replicas():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["sgd untied", "sgd tied dropout", "adamw untied dropout", "adamw tied"])
+@pytest.mark.parametrize("recipe", ["sgd untied", "sgd tied dropout", "adamw untied dropout", "adamw tied averaged"])
 def test_the_number_of_replicas_changes_neither_losses_nor_weights(replicas, recipe):
     one, many = replicas[recipe]["one"], replicas[recipe]["many"]
     np.testing.assert_allclose(many["losses"], one["losses"], rtol=1e-5)
     np.testing.assert_allclose(many["weights"], one["weights"], atol=1e-5)
+    assert bool(one["averages"]) == ("averaged" in recipe)
+    np.testing.assert_allclose(many["averages"], one["averages"], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 from matplotlib import image
 
 from components.train.report import plots
+from components.train.report.curve import CurveRecorder
 from components.train.report.plots import plot_attention, plot_curve
 
 
@@ -30,6 +31,14 @@ def records(count, validate_every=0, **changed):
     return result
 
 
+def plot(log, path):
+    """Draws the log's curve."""
+    recorder = CurveRecorder()
+    for record in log:
+        recorder.add(record)
+    plot_curve(recorder.curve(), path)
+
+
 def ink(path):
     """Share of the picture that is not white."""
     return float((image.imread(path)[:, :, :3].min(axis=2) < 0.95).mean())
@@ -45,7 +54,7 @@ def colour_rows(path, colour):
 @pytest.mark.parametrize("validate_every", [0, 1, 10])
 def test_a_log_of_any_length_gives_a_picture_with_every_series(tmp_path, count, validate_every):
     path = tmp_path / "curve.png"
-    plot_curve(records(count, validate_every), path)
+    plot(records(count, validate_every), path)
     for colour in (plots._TRAIN, plots._RATE, plots._NORM, plots._SPEED):
         assert colour_rows(path, colour).size, colour
     assert bool(colour_rows(path, plots._VALID).size) == (0 < validate_every <= count)
@@ -53,7 +62,7 @@ def test_a_log_of_any_length_gives_a_picture_with_every_series(tmp_path, count, 
 
 
 def test_a_log_without_a_step_gives_no_picture(tmp_path):
-    plot_curve([], tmp_path / "curve.png")
+    plot([], tmp_path / "curve.png")
     assert not (tmp_path / "curve.png").exists()
 
 
@@ -61,33 +70,31 @@ def test_a_long_run_is_drawn_quickly_into_a_small_file(tmp_path):
     noise = np.random.Generator(np.random.Philox(3)).normal(size=100_001)
     log = records(100_000, 1000, loss=lambda step: 4.0 + 0.1 * noise[step])
     started = time.process_time()
-    plot_curve(log, tmp_path / "curve.png")
+    plot(log, tmp_path / "curve.png")
     assert time.process_time() - started < 10  # it takes half a second; unthinned, noise takes many times as long
     assert (tmp_path / "curve.png").stat().st_size < 400_000
 
 
-def test_thinning_keeps_the_extremes_and_the_mean():
-    y = np.random.Generator(np.random.Philox(4)).normal(size=123_457)
-    y[40_000], y[90_001] = 50.0, -60.0
-    x, low, mean, high = plots._thinned(np.arange(1.0, len(y) + 1), y)
-    assert len(x) == plots._POINTS
-    assert x[-1] == len(y)
-    assert (high.max(), low.min()) == (50.0, -60.0)
-    assert mean.mean() == pytest.approx(y.mean(), abs=1e-3)
+def test_the_averaged_weights_have_a_line_of_their_own(tmp_path):
+    log = [record | ({"average_valid_loss": 3.9} if "valid_loss" in record else {}) for record in records(50, 10)]
+    plot(log, tmp_path / "curve.png")
+    assert colour_rows(tmp_path / "curve.png", plots._AVERAGE).size
+    plot(records(50, 10), tmp_path / "without.png")
+    assert not colour_rows(tmp_path / "without.png", plots._AVERAGE).size
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_values_that_a_log_axis_cannot_show_are_gaps(tmp_path, value):
     path = tmp_path / "curve.png"
     log = records(200, 50, learning_rate=lambda step: value if step > 100 else 1.0 / step, gradient_norm=lambda _: 0.0)
-    plot_curve(log, path)
+    plot(log, path)
     assert colour_rows(path, plots._RATE).size
     assert colour_rows(path, plots._NORM).size, "all zero: it is drawn on a linear axis"
 
 
 def test_a_loss_whose_perplexity_overflows_is_drawn(tmp_path):
     path = tmp_path / "curve.png"
-    plot_curve([*records(20, loss=lambda step: 5000.0 if step == 3 else 4.0), {"step": 20, "valid_loss": 5000.0}], path)
+    plot([*records(20, loss=lambda step: 5000.0 if step == 3 else 4.0), {"step": 20, "valid_loss": 5000.0}], path)
     assert colour_rows(path, plots._TRAIN).size
     assert colour_rows(path, plots._VALID).size
 

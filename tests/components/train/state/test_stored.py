@@ -8,7 +8,7 @@ import pytest
 from components.train.state import checkpoint, stored
 from components.train.state.checkpoint import KEPT, LOG_FILE, Checkpoint, TrainState
 from components.train.state.stored import Sender, StoredTraining
-from hopline.runtime.errors import InternalError, UserError
+from hopline.runtime.errors import DivergedError, InternalError, PreemptedError, UserError
 from hopline.store import objects
 from hopline.store.objects import Store
 from tests.servers import AmazonServer, GoogleServer, serving
@@ -179,3 +179,23 @@ def test_a_store_that_refuses_us_ends_training_at_the_next_checkpoint(server, tm
 
     with pytest.raises(UserError):
         train()
+
+
+@pytest.mark.parametrize(
+    "error", [DivergedError("the loss is nan"), PreemptedError("told to stop"), KeyboardInterrupt()]
+)
+def test_an_error_of_the_training_is_not_replaced_by_one_of_the_store(tmp_path, error):
+    class Away:
+        folder = tmp_path / "chief"
+
+        def send(self, directory):
+            raise InternalError("the store is away")
+
+    def train():
+        with Sender(Away()) as sender:
+            sender.add(save(Away(), 1))
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        train()
+    assert caught.value is error

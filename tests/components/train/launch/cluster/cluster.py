@@ -5,6 +5,7 @@ becomes of a fallen worker is a test of the template.
 """
 
 import datetime
+import hashlib
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from hopline.runtime.errors import HoplineError
 from tests.components.train.launch.cluster.rules import check, check_restricted
 
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -26,6 +28,7 @@ class Life:
     lines: list[str] = field(default_factory=list)
     waiting: str = ""  # a reason for which its container never starts
     pending: str = ""  # why no node takes it
+    unmounted: str = ""  # why its volumes cannot be mounted
     reason: str = ""  # of the container's end, such as OOMKilled
     disruption: str = ""  # message of the condition DisruptionTarget
     evicted: str = ""  # message of a pod that ends without a word of its container
@@ -51,6 +54,8 @@ class Cluster:
         self.logs = {}  # by pod: (time, text)
         self.lives = {}
         self.quota = ""
+        self.queues = {}  # of Kueue: whether there is room, by name
+        self.default_queue = ""  # that a Job without one is given
         self.now = START
         self._started = {}  # by pod: life, ticks so far
         self._failures = {}  # of each Job's uid and index, counted ones
@@ -78,15 +83,38 @@ class Cluster:
             return
         for key, manifest in list(self.objects.items()):
             owners = manifest["metadata"].get("ownerReferences", [])
-            if [owner["uid"] for owner in owners] == [gone["metadata"]["uid"]]:
+            kept = [owner for owner in owners if owner["uid"] != gone["metadata"]["uid"]]
+            if owners and not kept:
                 self.remove(*key)
+            elif owners != kept:
+                manifest["metadata"]["ownerReferences"] = kept
+
+    def launcher(self, name):
+        """The pod of a launcher, which runs until a test says otherwise; returns a reference to it."""
+        pod = self.add({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {}}})
+        pod["status"] = {"phase": "Running"}
+        return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]}
+
+    def version(self, manifest):
+        """The object's resourceVersion: another one whenever anything of it is another."""
+        return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
+
+    def pods_of(self, job):
+        uid = job["metadata"]["uid"]
+        return [
+            pod for pod in self.of("Pod")
+            if uid in [owner["uid"] for owner in pod["metadata"].get("ownerReferences", [])]
+        ]  # fmt: skip
 
     def tick(self, seconds=2.0):
         """Lets everything in the cluster go on for one step."""
         self.now += datetime.timedelta(seconds=seconds)
         for pod in self.of("Pod"):
-            self._kubelet(pod)
+            if pod["metadata"]["name"] in self._started:
+                self._kubelet(pod)
         for job in self.of("Job"):
+            if QUEUE_LABEL in job["metadata"].get("labels", {}):
+                self._kueue(job)
             if "deletionTimestamp" in job["metadata"]:
                 self.remove("Job", job["metadata"]["name"])
             elif not job["spec"]["suspend"] and not job.get("status", {}).get("conditions"):
@@ -94,11 +122,27 @@ class Cluster:
             elif ending := job.get("status", {}).get("ending"):
                 self._end_when_all_have(job, ending)
 
+    def _kueue(self, job):
+        """Lets the Job run if its queue has room, and takes its pods away if not."""
+        queue, name = job["metadata"]["labels"][QUEUE_LABEL], f"job-{job['metadata']['name']}"
+        if ("Workload", name) not in self.objects:
+            metadata = {"name": name, "labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}}
+            metadata["ownerReferences"] = [{"uid": job["metadata"]["uid"], "kind": "Job"}]
+            self.add({"kind": "Workload", "apiVersion": "kueue.x-k8s.io/v1beta2", "metadata": metadata})
+        room = self.queues.get(queue)
+        why = f"LocalQueue {queue} doesn't exist" if room is None else f"insufficient unused quota in {queue}"
+        reserved = {"type": "QuotaReserved", "status": str(bool(room)), "message": "" if room else why}
+        self.objects["Workload", name]["status"] = {"conditions": [reserved]}
+        if not room and not job["spec"]["suspend"]:
+            for pod in self.pods_of(job):
+                self.remove("Pod", pod["metadata"]["name"])
+        job["spec"]["suspend"] = not room
+
     # The Job controller.
 
     def _controller(self, job):
         status = job.setdefault("status", {})
-        pods = [pod for pod in self.of("Pod") if pod["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]]
+        pods = self.pods_of(job)
         for pod in pods:
             if pod["status"]["phase"] == "Failed" and not pod["metadata"].get("counted"):
                 pod["metadata"]["counted"] = True
@@ -112,7 +156,7 @@ class Cluster:
         for index in range(job["spec"]["completions"]):
             if str(index) not in alive:
                 self._create_pod(job, index)
-        status["active"] = sum(pod["status"]["phase"] in {"Pending", "Running"} for pod in self.of("Pod"))
+        status["active"] = sum(pod["status"]["phase"] in {"Pending", "Running"} for pod in self.pods_of(job))
 
     def _judge(self, job, pod):
         """What the failure policy says of a failed pod: the first rule that matches."""
@@ -136,7 +180,7 @@ class Cluster:
 
     def _end(self, job, kind, reason, message):
         condition = {"type": kind, "status": "True", "reason": reason, "message": message}
-        for pod in self.of("Pod"):
+        for pod in self.pods_of(job):
             if pod["status"]["phase"] not in {"Pending", "Running"}:
                 continue
             pod["metadata"]["deletionTimestamp"] = self.stamp()
@@ -152,7 +196,7 @@ class Cluster:
         self._end_when_all_have(job, condition)
 
     def _end_when_all_have(self, job, condition):
-        if not any(pod["status"]["phase"] in {"Pending", "Running"} for pod in self.of("Pod")):
+        if not any(pod["status"]["phase"] in {"Pending", "Running"} for pod in self.pods_of(job)):
             job["status"].pop("ending")
             job["status"]["conditions"].append(condition)
 
@@ -180,12 +224,14 @@ class Cluster:
         self.logs[metadata["name"]] = []
 
     def _refuse_pod(self, job):
-        name = f"{job['metadata']['name']}.{uuid.uuid4().hex[:8]}"
-        involved = {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+        self._warn(job, "FailedCreate", f"Error creating: pods is forbidden: {self.quota}")
+
+    def _warn(self, about, reason, message):
+        name = f"{about['metadata']['name']}.{uuid.uuid4().hex[:8]}"
+        involved = {"kind": about["kind"], "name": about["metadata"]["name"], "uid": about["metadata"]["uid"]}
         self.objects["Event", name] = {
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": "hopline"}, "type": "Warning",
-            "involvedObject": involved, "reason": "FailedCreate", "lastTimestamp": self.stamp(),
-            "message": f"Error creating: pods is forbidden: {self.quota}",
+            "involvedObject": involved, "reason": reason, "lastTimestamp": self.stamp(), "message": message,
         }  # fmt: skip
 
     # The kubelets.
@@ -198,6 +244,12 @@ class Cluster:
         if life.pending:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": life.pending}
             pod["status"]["conditions"] = [condition]
+            return
+        placed = {"type": "PodScheduled", "status": "True"}
+        pod["status"]["conditions"] = [placed]
+        if life.unmounted:
+            self._state(pod, {"waiting": {"reason": "ContainerCreating"}})
+            self._warn(pod, "FailedMount", life.unmounted)
             return
         if life.waiting:
             self._state(pod, {"waiting": {"reason": life.waiting, "message": f"{life.waiting} of its image"}})

@@ -47,23 +47,24 @@ class World:
         self.cluster.tick(seconds)
         self.between(self.paused)
 
-    def run(self, workers=2, restarts=3, **changed):
+    def run(self, workers=2, restarts=3, own=None, pause=None, **changed):
         configuration = kubernetes.client.Configuration(host=self.server.url)
         configuration.retries = False
-        settings = JobConfig(**{**self.settings.to_dict(), **changed})
+        settings = JobConfig.from_mapping({**self.settings.to_dict(), **changed})
         with kubernetes.client.ApiClient(configuration) as client:
-            api = Api(client, "hopline", self.pause)
-            run_workers(ARGUMENTS, workers, self.training, restarts, settings, api=api, pause=self.pause)
+            pause = pause or self.pause
+            api = Api(client, "hopline", pause)
+            run_workers(ARGUMENTS, workers, self.training, restarts, settings, api=api, own=own, pause=pause)
 
     def failure(self, error, **changed):
         with pytest.raises(error) as caught:
             self.run(**changed)
         return caught.value
 
-    def save(self, step):
+    def save(self, step, finished=""):
         """A checkpoint that a worker has written."""
-        arrays = {}
-        checkpoint.save(self.training / checkpoint.FOLDER, Checkpoint(TrainState(0.5, step=step), arrays, arrays))
+        arrays, state = {}, TrainState(0.5, step=step, finished=finished)
+        checkpoint.save(self.training / checkpoint.FOLDER, Checkpoint(state, arrays, arrays))
 
     @property
     def jobs_created(self):
@@ -80,7 +81,9 @@ class World:
         """What is there, once the cluster has come to rest, of what a launcher has made or caused."""
         for _ in range(3):
             self.cluster.tick()
-        return sorted(kind for kind, _ in self.cluster.objects if kind not in {"Event", "Launcher"})
+        launchers = ("Pod", "launcher")
+        kept = [kind for kind, name in self.cluster.objects if (kind, name[:8]) != launchers and kind != "Event"]
+        return sorted(kept)
 
 
 @pytest.fixture

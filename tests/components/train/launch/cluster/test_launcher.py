@@ -121,11 +121,82 @@ def test_a_worker_that_is_evicted_without_a_word_is_to_blame(world):
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError"])
-def test_an_image_that_cannot_be_had_ends_the_run_after_minutes_and_not_before(world, reason):
+def test_an_image_or_a_secret_that_cannot_be_had_ends_the_run_within_two_minutes_but_not_at_once(world, reason):
     world.cluster.lives = {index: [Life(waiting=reason)] for index in range(2)}
     failure = world.failure(UserError)
     assert reason in failure.message
-    assert 200 < world.paused < 600
+    assert 90 < world.paused < 120
+    assert world.left == []
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        Life(pending='0/3 nodes are available: persistentvolumeclaim "data" not found'),
+        Life(unmounted='MountVolume.SetUp failed for volume "key": secret "key" not found'),
+    ],
+    ids=["claim", "secret of a volume"],
+)
+def test_a_volume_that_does_not_exist_ends_the_run_within_two_minutes(world, life):
+    world.cluster.lives = {0: [Life(ticks=9000)], 1: [life]}
+    assert "not found" in world.failure(UserError).message
+    assert 90 < world.paused < 150
+    assert world.left == []
+
+
+def test_a_volume_that_another_node_still_holds_is_waited_for(world):
+    held = Life(unmounted="Multi-Attach error for volume: it is attached to another node")
+    world.cluster.lives = {0: [Life(ticks=300)], 1: [held]}
+
+    def detach(paused):
+        if paused > 400:
+            held.unmounted = ""
+
+    world.between = detach
+    world.run()
+    assert world.paused > 400
+
+
+def test_a_volume_that_never_comes_ends_the_run(world):
+    world.cluster.lives = {0: [Life(ticks=9000)], 1: [Life(unmounted="Multi-Attach error")]}
+    assert "Multi-Attach" in world.failure(UserError).message
+    assert world.left == []
+
+
+@pytest.mark.parametrize(("limit", "ends"), [(600, True), (0, False)])
+def test_a_pod_that_no_node_takes_is_waited_for_as_long_as_told(world, limit, ends):
+    waiting = Life(pending="0/3 nodes are available: insufficient nvidia.com/gpu")
+    world.cluster.lives = {0: [Life(ticks=2600)], 1: [waiting]}
+
+    def scale_up(paused):
+        if paused > 5000:
+            waiting.pending = ""
+
+    world.between = scale_up
+    if ends:
+        assert "insufficient" in world.failure(UserError, start_seconds=limit).message
+        assert limit < world.paused < limit + 30
+    else:
+        world.run(start_seconds=limit)
+    assert world.left == []
+
+
+def test_disruptions_without_end_are_not_borne_without_end(world):
+    world.cluster.lives = {0: [Life(2, code=143, disruption="drained")] * 100}
+    failure = world.failure(InternalError, disruptions=4)
+    assert "worker 0 was disrupted 5 times" in failure.message
+    assert "job.disruptions" in failure.remedy
+    assert world.pods_created[0] in {5, 6}
+    assert world.jobs_created == 1
+    assert world.left == []
+
+
+def test_disruptions_of_a_training_that_advances_are_borne(world):
+    world.cluster.lives = {0: [Life(2, code=143, disruption="drained")] * 12}
+    steps = iter(range(1, 1000))
+    world.between = lambda paused: world.save(next(steps))
+    world.run(disruptions=4)
+    assert world.jobs_created == 3
     assert world.left == []
 
 

@@ -19,12 +19,13 @@ from tests.components.train.launch.cluster.rules import check, check_restricted
 from tests.components.train.launch.cluster.server import KINDS
 
 K8S = TEMPLATE.parents[1]
+GOLDEN = K8S.parent / "tests" / "golden"
 TRAINING = Path("/data/cache/train/0123/scratch/training")
 OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 
 
 def objects(workers=2, restarts=3, training=TRAINING, **settings):
-    return build(JobConfig(**{"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
+    return build(JobConfig.from_mapping({"claim": "hopline", **settings}), training, ARGUMENTS, workers, restarts)
 
 
 def pod_of(**settings):
@@ -91,7 +92,8 @@ def test_settings_pass_through_to_the_job():
     assert made.job["spec"]["completions"] == made.job["spec"]["parallelism"] == 4
     assert made.job["spec"]["activeDeadlineSeconds"] == 3600
     assert container["image"] == "registry.example/train@sha256:0"
-    assert container["resources"]["limits"] == container["resources"]["requests"] == {"cpu": "8", "memory": "32Gi"}
+    amounts = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "4Gi"}
+    assert container["resources"]["limits"] == container["resources"]["requests"] == amounts
     assert {"name": "data", "mountPath": "/mnt"} in container["volumeMounts"]
     assert {"name": "data", "persistentVolumeClaim": {"claimName": "corpus"}} in pod["volumes"]
     assert pod["nodeSelector"] == {"a": "b", "c": ""}
@@ -99,6 +101,51 @@ def test_settings_pass_through_to_the_job():
         {"key": "k", "operator": "Equal", "value": "v", "effect": "NoExecute"},
         {"key": "k", "operator": "Exists", "effect": "NoSchedule"},
     ]
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [("500m", 1), ("2500m", 2), ("1.5", 1), (3, 3), (2.5, 2)])
+def test_cores_are_given_as_kubernetes_writes_them_and_a_worker_has_as_many_threads_as_whole_ones(cpus, threads):
+    made = objects(cpus=cpus)
+    check(made.job)
+    (container,) = made.job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == str(cpus)
+    assert worker_arguments().parse_args(container["args"]).threads == threads
+    assert JobConfig.from_mapping({"cpus": cpus}).cores == threads
+
+
+def test_a_worker_that_fills_its_node_is_ended_before_it_does():
+    pod = pod_of(scratch="6Gi", accelerators=1, memory="8Gi")
+    (container,) = pod["containers"]
+    for amounts in container["resources"].values():
+        assert amounts["ephemeral-storage"] == "6Gi"
+    empty = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
+    assert empty == {"tmp": {"sizeLimit": "6Gi"}, "shm": {"medium": "Memory", "sizeLimit": "8Gi"}}
+
+
+def test_images_are_pulled_and_pods_take_precedence_as_told():
+    pod = pod_of(pull_secrets=["one", "two"], priority_class="training")
+    assert pod["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    assert pod["priorityClassName"] == "training"
+    assert not {"imagePullSecrets", "priorityClassName"} & pod_of().keys()
+
+
+@pytest.mark.parametrize("case", ["claim", "store"])
+def test_the_filled_objects_are_the_golden_ones(case):
+    """After an intended change: delete the file, run this, and read its difference."""
+    settings = {"image": "registry.example/hopline-train:0123456789ab", "memory": "8Gi"}
+    if case == "claim":
+        made = objects(workers=2, **settings)
+    else:
+        made = objects(
+            workers=3, claim="", training="gs://bucket/training", secret="store", accelerators=1, pull_secrets=["pull"],
+            priority_class="training", node_selector=["a=b"], tolerations=["k:NoSchedule"], **settings,
+        )  # fmt: skip
+    path = GOLDEN / f"job-{case}.yaml"
+    found = yaml.safe_dump_all([made.job, made.service, made.policy], sort_keys=False)
+    if not path.exists():
+        path.write_text(found, encoding="utf-8")
+        pytest.fail(f"{path} was not there, and has been written: read it")
+    assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(yaml.safe_load_all(found))
 
 
 def test_a_worker_has_all_gpus_of_its_pod_and_shared_memory_for_them():
@@ -149,7 +196,9 @@ def test_a_folder_has_one_job_whatever_the_settings():
 @pytest.mark.parametrize(
     "wrong",
     [{"claim": "Not/AName"}, {"secret": "a b"}, {"service_account": "-"}, {"store": "/data"},
-     {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"memory": "4GB"}, {"memory": "0Gi"},
+     {"mount": "data"}, {"mount": "/"}, {"cpus": 0}, {"cpus": "0m"}, {"cpus": "-1"}, {"cpus": "two"}, {"cpus": "0.0"},
+     {"memory": "4GB"}, {"memory": "0Gi"}, {"scratch": "1G"}, {"queue": "a/b"}, {"queue_priority": "high"},
+     {"priority_class": "High"}, {"pull_secrets": ["a b"]}, {"start_seconds": -1}, {"disruptions": -1},
      {"accelerators": -1}, {"max_seconds": -1}, {"node_selector": ["ssd"]}, {"tolerations": ["gpu"]}],
     ids=str,
 )  # fmt: skip
@@ -234,6 +283,14 @@ def test_the_role_lists_exactly_what_the_launcher_does(world):
     for kind in ("Service", "NetworkPolicy"):
         world.cluster.add({"kind": kind, "metadata": {"name": name, "ownerReferences": owner}})
     world.run()
+    world.server.kueue, world.cluster.queues = True, {"team": False}
+
+    def admit(paused):
+        if world.cluster.of("Workload"):
+            world.cluster.queues["team"] = True
+
+    world.between = admit
+    world.run(queue="team")
     done = {(request.group, request.resource, request.verb) for request in world.server.requests}
     rules = yaml.safe_load((K8S / "base" / "role.yaml").read_text())["rules"]
     allowed = {

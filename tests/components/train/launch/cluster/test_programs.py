@@ -70,7 +70,7 @@ def training_pods(world, folder):
 def job_for(examples, folder, **train):
     config = TrainConfig.from_mapping({**TRAIN, "max_steps": STEPS, **train})
     arguments = ["--examples", str(examples), "--model-config", ModelConfig.from_mapping(MODEL).to_json()]
-    settings, arguments = JobConfig(claim="hopline", cpus=1), [*arguments, "--train-config", config.to_json()]
+    settings, arguments = JobConfig(claim="hopline", cpus="1"), [*arguments, "--train-config", config.to_json()]
     return build(settings, folder / "training", arguments, config.workers, restarts=0).job
 
 

@@ -32,7 +32,7 @@ def job_for(examples, training, steps=LONG):
     arguments = ["--examples", str(examples), "--model-config", ModelConfig.from_mapping(MODEL).to_json()]
     arguments += ["--train-config", config.to_json()]
     claim = "" if isinstance(training, str) else "hopline"
-    return build(JobConfig(claim=claim, cpus=1), training, arguments, 2, restarts=0).job
+    return build(JobConfig(claim=claim, cpus="1"), training, arguments, 2, restarts=0).job
 
 
 def best(folder):

@@ -17,7 +17,9 @@ NOTHING = {"limits": {}, "requests": {}}
 
 
 def job_of(task, training="gs://bucket/training", **settings):
-    return build(JobConfig(**settings), training, ARGUMENTS, 2, 3, TaskConfig.from_json(json.dumps(task))).job
+    return build(
+        JobConfig.from_mapping(settings), training, ARGUMENTS, 2, 3, TaskConfig.from_json(json.dumps(task))
+    ).job
 
 
 def pod_of(task, **settings):
@@ -31,8 +33,8 @@ def test_all_that_the_driver_gives_makes_a_job_that_satisfies_schemas_and_rules(
     check_restricted(pod)
     (container,) = pod["containers"]
     assert container["resources"] == {
-        "limits": {"cpu": "2500m", "memory": "100Mi", "nvidia.com/gpu": "1"},
-        "requests": {"cpu": "500m", "memory": "100Mi", "nvidia.com/gpu": "1"},
+        "limits": {"cpu": "2500m", "memory": "100Mi", "nvidia.com/gpu": "1", "ephemeral-storage": "4Gi"},
+        "requests": {"cpu": "500m", "memory": "100Mi", "nvidia.com/gpu": "1", "ephemeral-storage": "4Gi"},
     }
     assert pod["nodeSelector"] == {"disktype": "ssd"}
     assert pod["tolerations"] == FROM_DRIVER["tolerations"]

@@ -1,0 +1,1 @@
+"""Programs that use a promoted model, started by the commands `hopline score`, `generate`, `rescore` and `serve`."""

@@ -1,0 +1,71 @@
+"""Scores texts of any length: `hopline score`."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from components.use.attention import show_attention
+from components.use.formats import output_for
+from hopline.runtime.errors import UserError
+from hopline.use import pieces
+from hopline.use.model import Model
+from hopline.use.requests import ScoreRequest
+from hopline.use.scored import Scored, Totals
+
+STDIN = "-"
+
+
+def run(request_json: str) -> None:
+    """Scores what the request names and prints it as the request asks."""
+    request = ScoreRequest.from_json(request_json)
+    files = request.files or [STDIN]
+    for file in files:  # before the model loads, and before anything is printed
+        if file != STDIN and not Path(file).is_file():
+            state = "is no file" if Path(file).exists() else "does not exist"
+            raise UserError(f"{file} {state}", remedy="name files of text, or none for standard input")
+    model = Model(request.located)
+    if request.attention:
+        for file in files:
+            with _opened(file) as stream:
+                show_attention(model, pieces.read_text(stream, _called(file)), sys.stdout)
+        return
+    output = output_for(request, model, sys.stdout)
+    began, totals = time.monotonic(), Totals()
+    for file in files:
+        with _opened(file) as stream:
+            for scored in _scored(model, request, stream, _called(file)):
+                totals.add(scored.totals)
+                output.piece(scored)
+        output.end_document(_called(file))
+    _require_tokens(totals)
+    output.close(totals, time.monotonic() - began)
+
+
+def _scored(model: Model, request: ScoreRequest, stream: BinaryIO, name: str) -> Iterator[Scored]:
+    text = pieces.read_text(stream, name)
+    if request.context == "line":
+        batch: list[str] = []
+        for line in pieces.lines(text, name):
+            batch.append(line)
+            if sum(map(len, batch)) > pieces.PIECE:
+                yield from model.score(batch, request.cache_config)
+                batch = []
+        yield from model.score(batch, request.cache_config)
+    else:
+        parts = pieces.cut(text, name, anywhere=model.by_character)
+        yield from model.score_pieces(parts, request.cache_config)
+
+
+def _require_tokens(totals: Totals) -> None:
+    if not totals.tokens:
+        raise UserError("the text is empty: there is nothing to score", remedy="give a text of one word at least")
+
+
+def _opened(file: str) -> BinaryIO:
+    return sys.stdin.buffer if file == STDIN else Path(file).open("rb")
+
+
+def _called(file: str) -> str:
+    return "standard input" if file == STDIN else file

@@ -1,0 +1,1 @@
+"""Using a model: finding it, scoring, generating.  `hopline.load` is the way in."""

@@ -1,0 +1,23 @@
+"""Whose fault it was, among workers that fell together."""
+
+import itertools
+
+import pytest
+
+from components.train.launch.cluster.pods import Fall, blame
+from hopline.runtime.errors import DivergedError, InternalError, LostPeersError, PreemptedError, UserError
+
+# From the likeliest cause to the least likely.
+RANKS = [UserError("wrong"), InternalError("killed"), PreemptedError("told to stop"), LostPeersError("lost its peers")]
+
+
+@pytest.mark.parametrize(("likelier", "other"), itertools.combinations(range(len(RANKS)), 2))
+def test_of_two_that_fell_the_likelier_cause_is_to_blame_whoever_fell_first(likelier, other):
+    falls = [Fall(worker, f"pod-{worker}", RANKS[rank]) for worker, rank in enumerate((likelier, other))]
+    for order in (falls, falls[::-1]):
+        assert blame(order).error is RANKS[likelier]
+
+
+def test_of_equal_causes_the_first_is_to_blame():
+    falls = [Fall(1, "one", DivergedError("first")), Fall(0, "two", UserError("second"))]
+    assert blame(falls).worker == 1

@@ -1,0 +1,23 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hopline.model.tokenisers import join, tokenise
+from hopline.schema import TOKENISERS
+from hopline.use.running import RunningText
+
+WORDS = st.lists(
+    st.sampled_from(["a", "don't", "3", ".", ",", "-", '"', "(", ")", "世", "<eos>", "<unk>", "$"]), max_size=12
+)
+
+
+@given(WORDS, WORDS, st.integers(1, 3), st.sampled_from(TOKENISERS))
+def test_what_is_given_as_words_come_is_the_joined_text(before, words, at_once, tokeniser):
+    running = RunningText("", before, tokeniser)
+    given = "".join(running.add(words[at : at + at_once]) for at in range(0, len(words), at_once))
+    assert join(before, tokeniser) + given + running.rest() == join([*before, *words], tokeniser)
+
+
+def test_a_blank_at_the_texts_end_is_not_doubled():
+    for text, expected in (("the stock", " market."), ("the stock ", "market.")):
+        running = RunningText(text, tokenise(text, "words"), "words")
+        assert running.add(["market", "."]) + running.rest() == expected
