@@ -60,8 +60,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    using = (generate, score, rescore, serve)
-    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
+    for module in (
+        run, generate, score, rescore, serve, models, compare, submit, runs, schedule, compile, doctor, clean,
+    ):  # fmt: skip
         module.add(commands)
     return parser
 
