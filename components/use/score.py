@@ -1,5 +1,6 @@
 """Scores texts of any length: `hopline score`."""
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Scored, Totals
 
 STDIN = "-"
+_LINES = 256  # that are scored together, each as a text of its own
 
 
 def run(request_json: str) -> None:
@@ -46,13 +48,9 @@ def run(request_json: str) -> None:
 def _scored(model: Model, request: ScoreRequest, stream: BinaryIO, name: str) -> Iterator[Scored]:
     text = pieces.read_text(stream, name)
     if request.context == "line":
-        batch: list[str] = []
-        for line in pieces.lines(text, name):
-            batch.append(line)
-            if sum(map(len, batch)) > pieces.PIECE:
-                yield from model.score(batch, request.cache_config)
-                batch = []
-        yield from model.score(batch, request.cache_config)
+        lines = pieces.lines(text, name)
+        while batch := list(itertools.islice(lines, _LINES)):
+            yield from model.score(batch, request.cache_config)
     else:
         parts = pieces.cut(text, name, anywhere=model.by_character)
         yield from model.score_pieces(parts, request.cache_config)

@@ -137,7 +137,7 @@ class Model:
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         results: list[Scored] = []
-        for batch in _batches(texts):
+        for batch in ([text] for text in texts) if cache else _batches(texts):  # each text has a cache of its own
             if cache or len(batch[0]) > pieces.PIECE:
                 whole = pieces.cut(batch, "the text", anywhere=self.by_character)
                 results.append(joined(list(self.score_pieces(whole, cache))))

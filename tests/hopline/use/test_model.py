@@ -52,6 +52,8 @@ def test_a_cache_of_no_weight_changes_nothing_and_another_helps_a_text_that_repe
     text = "w01 w02 w03 w04 " * 20
     assert model.perplexity(text, CacheConfig(weight=0.0)) == pytest.approx(model.perplexity(text), rel=1e-5)
     assert model.perplexity(text, CacheConfig(weight=0.3)) < model.perplexity(text)
+    alone, again = model.score([text, text], CacheConfig(weight=0.3))
+    assert again.perplexity == pytest.approx(alone.perplexity)  # the first text is not in the second one's cache
 
 
 def test_the_same_seed_gives_the_same_words_however_they_are_drawn(model):
