@@ -1,6 +1,5 @@
 """Scores texts of any length: `hopline score`."""
 
-import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Scored, Totals
 
 STDIN = "-"
-_LINES = 256  # that are scored together, each as a text of its own
 
 
 def run(request_json: str) -> None:
@@ -34,6 +32,7 @@ def run(request_json: str) -> None:
                 show_attention(model, pieces.read_text(stream, _called(file)), sys.stdout)
         return
     output = output_for(request, model, sys.stdout)
+    model.score([""], request.cache_config)  # the first call takes a moment of its own
     began, totals = time.monotonic(), Totals()
     for file in files:
         with _opened(file) as stream:
@@ -48,9 +47,14 @@ def run(request_json: str) -> None:
 def _scored(model: Model, request: ScoreRequest, stream: BinaryIO, name: str) -> Iterator[Scored]:
     text = pieces.read_text(stream, name)
     if request.context == "line":
-        lines = pieces.lines(text, name)
-        while batch := list(itertools.islice(lines, _LINES)):
-            yield from model.score(batch, request.cache_config)
+        batch, characters = [], 0
+        for line in pieces.lines(text, name):
+            batch.append(line)
+            characters += len(line)
+            if characters > pieces.PIECE:
+                yield from model.score(batch, request.cache_config)
+                batch, characters = [], 0
+        yield from model.score(batch, request.cache_config)
     else:
         parts = pieces.cut(text, name, anywhere=model.by_character)
         yield from model.score_pieces(parts, request.cache_config)

@@ -274,7 +274,7 @@ class Model:
     @functools.cached_property
     def reach(self) -> int:
         """How many words back the model sees: its memory."""
-        return int(self.exported.call("begin", text=[""])["context"].shape[1])
+        return self.exported.width("score_piece", "context")
 
     def _begin(self) -> Any:
         return np.full(self.reach, PAD, np.int32)
