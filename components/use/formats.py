@@ -233,7 +233,7 @@ class Srilm(Output):
     def _word(self, word: str, identity: int, nll: float, before: str) -> str:
         context = f"{before} ..." if self.place else before
         if identity == UNKNOWN:
-            return f"\tp( <unk> | {context}) \t= [OOV] 0 [ -inf ]"
+            return f"\tp( <unk> | {context} ) \t= [OOV] 0 [ -inf ]"
         surface = "</s>" if identity == EOS else word
         length = min(self.place, self.model.reach) + 1
         return f"\tp( {surface} | {context} ) \t= [{length}gram] {math.exp(-nll):.6g} [ {-nll / _LOG10:.6g} ]"
@@ -283,7 +283,7 @@ def _numbers(sums: Totals, *, whole: bool = True) -> dict[str, Any]:
         "nll": _number(sums.nats),
         "tokens": sums.tokens,
         "unknown": sums.unknown,
-        "lines": sums.lines,
+        "line_ends": sums.lines,
     }
     if whole:
         found |= {"characters": sums.characters, "bits_per_character": _number(sums.bits_per_character)}
