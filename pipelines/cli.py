@@ -62,14 +62,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hopline {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-<<<<<<< HEAD
     using = (generate, score, rescore, serve)
     for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean, config, help):
-=======
-    for module in (
-        run, generate, score, rescore, serve, models, compare, submit, runs, schedule, compile, doctor, clean,
-    ):  # fmt: skip
->>>>>>> use
         module.add(commands)
     return parser
 
