@@ -22,6 +22,8 @@ valid = "valid.txt"
 documents = "blank-line"
 
 [preprocess]
+tokeniser = "whitespace"
+min_count = 1
 context = 16
 
 [model]
