@@ -34,6 +34,7 @@ def test_a_version_is_the_whole_model_directory(registry, model, tmp_path):
     champion = promote(registry, model("a"))
     folder = registry.fetch(champion.version, tmp_path / "fetched", "test")
     assert artifacts.verify(folder, "model").id == champion.model_id
+    assert (folder / "card.md").read_text().startswith("# Version 1")
 
 
 def test_a_model_is_found_by_its_id_also_when_it_is_champion_no_more(registry, model):
