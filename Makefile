@@ -35,24 +35,30 @@ run: setup ## run the whole pipeline (CONFIG, OUTPUT and WORKERS may be set)
 ##@ Containers
 VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' hopline/runtime/version.py)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +changes)
-# Kubeflow takes an image's name for its content: a name that says which commit it holds.
+# Kubeflow takes an image's name for its content: a tag is a commit and never moves.  The version is a tag of its release
+# alone, which is the commit with the git tag v$(VERSION).
 TAG ?= $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),$(VERSION))$(if $(findstring +changes,$(REVISION)),-changes)
+RELEASE = $(if $(findstring +changes,$(REVISION)),,$(filter v$(VERSION),$(shell git tag --points-at HEAD 2>/dev/null)))
+TAGS = $(TAG) $(if $(RELEASE),$(VERSION))
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
-.PHONY: images image-gpu test-docker test-cluster
-images: ## build the images of all steps, tagged by version and commit (BASE_IMAGE and TAG may be set)
-	$(BUILD) --file docker/control.Dockerfile --tag hopline-control:$(VERSION) --tag hopline-control:$(TAG) .
-	$(BUILD) --file docker/train.Dockerfile --tag hopline-train:$(VERSION) --tag hopline-train:$(TAG) .
-	$(BUILD) --file docker/preprocess.Dockerfile --tag hopline-preprocess:$(VERSION) --tag hopline-preprocess:$(TAG) .
+.PHONY: images image-gpu test-docker test-cluster test-browser
+images: ## build the images of all steps, tagged by commit (BASE_IMAGE=name@sha256:... and TAG may be set)
+	$(BUILD) --file docker/control.Dockerfile $(TAGS:%=--tag hopline-control:%) .
+	$(BUILD) --file docker/train.Dockerfile $(TAGS:%=--tag hopline-train:%) .
+	$(BUILD) --file docker/preprocess.Dockerfile $(TAGS:%=--tag hopline-preprocess:%) .
 
-image-gpu: ## build the image that trains on GPUs (BASE_IMAGE may be set)
-	$(BUILD) --build-arg ACCELERATOR=gpu --file docker/train.Dockerfile --tag hopline-train:$(VERSION)-gpu .
-	docker run --rm --read-only --tmpfs /tmp --network none --entrypoint python3 hopline-train:$(VERSION)-gpu -c \
+image-gpu: ## build the image that trains on GPUs, tagged by commit and -gpu (BASE_IMAGE and TAG may be set)
+	$(BUILD) --build-arg ACCELERATOR=gpu --file docker/train.Dockerfile $(TAGS:%=--tag hopline-train:%-gpu) .
+	docker run --rm --read-only --tmpfs /tmp --network none --entrypoint python3 hopline-train:$(TAG)-gpu -c \
 		'import sys, tensorflow as tf; sys.exit(not tf.sysconfig.get_build_info()["is_cuda_build"])'
 
 test-docker: setup ## build the images and test them: needs a Docker engine, no image registry
-	$(BIN)/python -m pytest --durations=15 -m docker
+	HOPLINE_IMAGE_TAG=$(TAG) $(BIN)/python -m pytest --durations=15 -m docker
+
+test-browser: setup ## look at the reports in a browser: needs Chromium
+	$(BIN)/python -m pytest --durations=15 -m browser
 
 test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
 	$(BIN)/python -m pytest --durations=15 -m cluster
@@ -72,7 +78,7 @@ kind-down: ## remove the cluster, and all that it holds
 ##@ While working
 .PHONY: test check docs fmt compile bench constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
 
 check: setup ## format, lint, types, import contracts, docs and their site
 	$(BIN)/ruff format --check .

@@ -1,26 +1,63 @@
-"""Encodes one range: its shard of each split, the raw text of evaluation splits, and a tally of each."""
+"""Encodes one range: its shard of each split, the raw text of evaluation splits, a tally and hashes of each."""
 
 import contextlib
-import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from components.preprocess.overlap import LENGTHS, Hashes, Passages
 from components.preprocess.plan import Range, Segment
-from components.preprocess.reading import Piece, batches, pieces, text_before
+from components.preprocess.reading import SOURCES, Piece, Skipped, batches, pieces, text_before
 from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
-from hopline.schema import EVALUATION_SPLITS, UNKNOWN
-from hopline.store.folders import whole
+from hopline.corpus.stamps import stamp
+from hopline.runtime.errors import UserError
+from hopline.schema import EOS, EVALUATION_SPLITS, UNKNOWN
+from hopline.store.folders import whole, write_json
 
-SHARD, TEXT, TALLY = ".tfrecord", ".jsonl", ".npz"  # files of a range's folder, named by split
+SHARD, TEXT, TALLY, HASHES = ".tfrecord", ".jsonl", ".npz", ".hashes.npz"  # in a range's folder, named by split
 
 _BYTES_PER_TOKEN = 8  # a first guess at how far back the look-behind reaches
-_NOTHING = np.empty(0, np.int64)
+_MANY = 1 << 16  # hashes of unknown words, repeats among them, that are held
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What an encoded range depends on besides its text and the graph.
+
+    Attributes:
+        corpus: how files are read.
+        tokeniser: the tokeniser's name.
+        context: the most look-behind tokens of a shard that begins inside a document.
+        words: size of the vocabulary, `<pad>` included.
+        thinning: which n-grams are taken (`components.preprocess.overlap`).
+    """
+
+    corpus: CorpusConfig
+    tokeniser: str
+    context: int
+    words: int
+    thinning: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of a text: their ids, int64 [N], and hashes of their words, uint64 [N]."""
+
+    ids: np.ndarray
+    hashes: Hashes
+
+    @property
+    def of_words(self) -> Hashes:
+        """The hashes but for those of line ends."""
+        return self.hashes[self.ids != EOS]
+
+
+NO_TOKENS = Tokens(np.empty(0, np.int64), np.empty(0, np.uint64))
 
 
 class Tokeniser:
@@ -29,61 +66,73 @@ class Tokeniser:
     def __init__(self, folder: Path) -> None:
         self._model = tf.saved_model.load(str(folder))  # held: the graph does not keep its tables alive
 
-    def __call__(self, texts: list[bytes]) -> Iterator[tuple[np.ndarray, list[bytes]]]:
-        """For each text its ids (int64), and the words in it that became `<unk>`."""
+    def __call__(self, texts: list[bytes]) -> Iterator[Tokens]:
+        """The tokens of each text."""
         encoded = self._model.transform_fn({"text": tf.constant(texts, tf.string)})
-        tokens, words = encoded["tokens"], encoded["words"]
-        unknown = iter(tf.boolean_mask(words.flat_values, tokens.flat_values == UNKNOWN).numpy().tolist())
-        for ids in np.split(tokens.flat_values.numpy(), tokens.row_splits.numpy()[1:-1]):
-            yield ids, list(itertools.islice(unknown, int(np.count_nonzero(ids == UNKNOWN))))
+        ids = encoded["tokens"].flat_values.numpy()
+        hashes = tf.strings.to_hash_bucket_fast(encoded["words"].flat_values, 2**63 - 1).numpy().astype(np.uint64)
+        cuts = encoded["tokens"].row_splits.numpy()[1:-1]
+        for part, hashed in zip(np.split(ids, cuts), np.split(hashes, cuts), strict=True):
+            yield Tokens(part, hashed)
 
-    def before(self, segment: Segment, context: int, corpus: CorpusConfig) -> np.ndarray:
-        """The last `context` tokens of the segment's file before the segment, fewer where it has no more."""
-        size = context * _BYTES_PER_TOKEN
+    def before(self, segment: Segment, least: int, corpus: CorpusConfig) -> Tokens:
+        """The last `least` tokens or more of the segment's file before the segment, fewer where it has no more."""
+        size = least * _BYTES_PER_TOKEN
         while True:
             text, complete = text_before(segment, size, corpus)
-            tokens, _ = next(self([text]))
-            if complete or len(tokens) >= context:
-                return tokens[-context:]
+            tokens = next(self([text]))
+            if complete or len(tokens.of_words) >= least:
+                return tokens
             size *= 2
 
 
 class _SplitWriter:
     """Writes the passages of one split of one range."""
 
-    def __init__(self, folder: Path, split: str, words: int, files: contextlib.ExitStack) -> None:
-        self.tally = Tally(np.zeros(words, np.int64))
-        self._tally_file = folder / (split + TALLY)
+    def __init__(self, folder: Path, split: str, encoding: Encoding, files: contextlib.ExitStack) -> None:
+        self.tally = Tally(np.zeros(encoding.words, np.int64))
+        self._stem = folder / split
         self._shard = files.enter_context(tf.io.TFRecordWriter(str(folder / (split + SHARD))))
         self._text = None
         if split in EVALUATION_SPLITS:
             self._text = files.enter_context((folder / (split + TEXT)).open("w", encoding="utf-8"))
         self._document, self._length = "", 0
-        self._unknown: set[bytes] = set()  # of hashes, which are shorter than words and of one length
+        self._unknown = np.empty(0, np.uint64)
+        self._passages = Passages(LENGTHS[encoding.tokeniser], encoding.thinning)
+        self._context = encoding.context
 
-    def write(self, piece: Piece, tokens: np.ndarray, unknown: list[bytes], look_behind: np.ndarray) -> None:
-        """Adds a passage: its tokens, the words among them that are unknown, and the tokens before it."""
+    def write(self, piece: Piece, tokens: Tokens, before: Tokens) -> None:
+        """Adds a passage, and tokens before it that belong to another range."""
         text = piece.text.decode()
-        self._shard.write(_example(piece, tokens, look_behind))
+        self._shard.write(_example(piece, tokens.ids, before.ids[-self._context :]))
         if self._text:
             line = {"document": piece.document, "offset": piece.offset, "text": text}
             self._text.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.tally.characters += len(text)
-        np.add.at(self.tally.word_counts, tokens, 1)
+        np.add.at(self.tally.word_counts, tokens.ids, 1)
         if piece.document != self._document:
             self._end_document()
             self._document = piece.document
-        self._unknown.update(hashlib.blake2b(word, digest_size=8).digest() for word in set(unknown))
+        self._unknown = np.concatenate([self._unknown, tokens.hashes[tokens.ids == UNKNOWN]])
+        if len(self._unknown) > 2 * max(_MANY, len(self.tally.unknown)):
+            self._settle_unknown()
+        file = piece.segment.file
+        self._passages.add(piece.document, file, tokens.of_words, before.of_words, cut=piece.cut)
         if piece.cut:
-            self.tally.cut_documents[piece.document] += len(tokens)
+            self.tally.cut_documents[piece.document] += len(tokens.ids)
         else:
-            self._length += len(tokens)
+            self._length += len(tokens.ids)
 
     def finish(self) -> None:
-        """Saves the tally."""
+        """Saves the tally and the hashes."""
         self._end_document()
-        self.tally.unknown = np.unique(np.frombuffer(b"".join(self._unknown), np.uint64))
-        self.tally.save(self._tally_file)
+        self._settle_unknown()
+        self.tally.save(self._stem.with_name(self._stem.name + TALLY))
+        np.savez(self._stem.with_name(self._stem.name + HASHES), **self._passages.arrays())  # type: ignore[arg-type]
+
+    def _settle_unknown(self) -> None:
+        self.tally.unknown = np.union1d(self.tally.unknown, self._unknown)
+        self._unknown = np.empty(0, np.uint64)
 
     def _end_document(self) -> None:
         if self._length:
@@ -91,49 +140,48 @@ class _SplitWriter:
         self._length = 0
 
 
-def encode(
-    work: Range,
-    target: Path,
-    tokeniser: Tokeniser,
-    *,
-    corpus: CorpusConfig,
-    context: int,
-    words: int,
-    report: Callable[[int], None],
-) -> None:
+def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, report: Callable[[int], None]) -> None:
     """Writes the range's files into the folder `target`, whole or not at all; the same bytes each time.
 
     Args:
         work: what to encode.
         target: the folder to make; one that exists is replaced.
         tokeniser: makes the ids.
-        corpus: how files are read.
-        context: the most look-behind tokens of a shard that begins inside a document.
-        words: size of the vocabulary, `<pad>` included.
+        encoding: what else the files depend on.
         report: called with the bytes of text encoded so far.
 
     Raises:
-        UserError: the text is damaged.
+        UserError: the text is damaged, or a file changes meanwhile.
     """
-    done = 0
+    corpus, done = encoding.corpus, 0
+    paths = {str(segment.path): segment.path for segment in work.segments}
+    sources = {name: stamp(path) for name, path in paths.items()}
     with whole(target) as folder, contextlib.ExitStack() as files:
         writers: dict[str, _SplitWriter] = {}
         head = work.segments[0]
-        look_behind = _NOTHING
+        before = NO_TOKENS
         if head.start and corpus.documents == "file":
-            look_behind = tokeniser.before(head, context, corpus)
-        for batch in batches(pieces(work, corpus)):
-            for piece, (tokens, unknown) in zip(batch, tokeniser([piece.text for piece in batch]), strict=True):
-                if not len(tokens):
+            before = tokeniser.before(head, max(encoding.context, *LENGTHS[encoding.tokeniser]), corpus)
+        skipped = Skipped()
+        for batch in batches(pieces(work, corpus, skipped)):
+            for piece, tokens in zip(batch, tokeniser([piece.text for piece in batch]), strict=True):
+                if not len(tokens.ids):
                     continue
                 if piece.split not in writers:
-                    writers[piece.split] = _SplitWriter(folder, piece.split, words, files)
-                writers[piece.split].write(piece, tokens, unknown, look_behind)
-                look_behind = _NOTHING
+                    writers[piece.split] = _SplitWriter(folder, piece.split, encoding, files)
+                writers[piece.split].write(piece, tokens, before)
+                before = NO_TOKENS
                 done += len(piece.text)
             report(done)
         for writer in writers.values():
             writer.finish()
+        for name, path in paths.items():
+            if stamp(path) != sources[name]:
+                raise UserError(
+                    f"{path} has changed while it was read",
+                    remedy="run again when nothing writes to the corpus any more",
+                )
+        write_json(folder / SOURCES, {"stamps": sources, "skipped": asdict(skipped)})
 
 
 def _example(piece: Piece, tokens: np.ndarray, look_behind: np.ndarray) -> bytes:

@@ -1,11 +1,20 @@
 """Builds `examples/` (hopline.schema): plans the ranges, runs both passes, checks what came of them, and seals it."""
 
-import itertools
+import json
 from pathlib import Path
 
 import numpy as np
 
-from components.preprocess.plan import cut, with_splits
+from components.preprocess.contract import (
+    require_contract,
+    require_few_skipped,
+    require_held_out,
+    require_splits,
+    require_vocabulary,
+)
+from components.preprocess.overlap import LENGTHS, Overlap, compare, thinning
+from components.preprocess.plan import Range, cut, with_splits
+from components.preprocess.reading import SOURCES, Skipped
 from components.preprocess.statistics import Tally
 from components.preprocess.vocabulary import Vocabulary
 from hopline.artifacts import canonical_json, seal
@@ -13,8 +22,9 @@ from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.section import require
 from hopline.corpus.files import fetch, fingerprint, source_files
-from hopline.runtime.errors import InternalError
+from hopline.corpus.stamps import Stamps
 from hopline.schema import (
+    EVALUATION_SPLITS,
     EXAMPLES,
     RESERVED_WORDS,
     SHARDS_FOLDER,
@@ -25,7 +35,7 @@ from hopline.schema import (
     VOCABULARY_FILE,
     shard_name,
 )
-from hopline.store.folders import link, place, write_text
+from hopline.store.folders import link, place, remove_tree, write_json, write_text
 
 
 def build(
@@ -52,38 +62,49 @@ def build(
         UserError: the corpus, or what came of it, breaks a rule; the message names it.
     """
     files = source_files(corpus, scratch)
+    before = Stamps(
+        file.path for file in files if not file.origin
+    )  # taken before the files are read for the first time
     require(
         fingerprint(corpus, files) == expected,
         f"the corpus has changed: its fingerprint is no longer {expected}",
         "run the pipeline again, from resolve on",
     )
     fetch(files, "preprocess")
+    before.add(file.path for file in files if file.origin)
     files = with_splits(files, corpus)
     if corpus.documents == "file":
-        _require_splits({file.split for file in files}, corpus)
+        require_splits({file.split for file in files}, corpus)
     ranges = cut(files, corpus.documents, config.shard_bytes)
 
     # TensorFlow and Beam take ten seconds to import: everything that can fail before, has.
     from components.preprocess import passes
-    from components.preprocess.tokenise import read_vocabulary, write_transform
+    from components.preprocess.encode import Encoding
+    from components.preprocess.tokenise import write_transform
 
+    words = vocabulary.words if vocabulary else _counted(ranges, corpus, config, scratch, before)
     transform = scratch / TRANSFORM_FOLDER
-    if vocabulary and not transform.exists():
-        write_transform(vocabulary.words, transform, config)
-    elif not transform.exists():
-        training = [work for work in ranges if any(segment.split in ("", "train") for segment in work.segments)]
-        passes.analyse(training, corpus, config, scratch, transform)
-    words = read_vocabulary(transform)
-    passes.encode_all(ranges, corpus, config, scratch, transform=transform, words=len(words))
+    if not transform.exists():
+        write_transform(words, transform, scratch, config)
+    take = thinning(sum(file.size for file in files))
+    encoding = Encoding(corpus, config.tokeniser, config.context, len(words), take)
+    passes.encode_all(ranges, config, scratch, transform=transform, encoding=encoding, stamps=before)
+    before.require_unchanged()
 
-    tallies = _collect([passes.range_folder(scratch, work) for work in ranges], result, len(words))
-    _require_splits({split for split, tally in tallies.items() if tally.tokens}, corpus)
+    folders = [passes.range_folder(scratch, work) for work in ranges]
+    skipped = require_few_skipped([_skipped(folder) for folder in folders], corpus)
+    tallies = _collect(folders, result, len(words))
+    require_splits({split for split, tally in tallies.items() if tally.tokens}, corpus)
     if not vocabulary:
-        _check_vocabulary(words, tallies["train"], config)
-    _check_rates(tallies, config)
+        require_vocabulary(words, tallies["train"], config)
+    require_contract(tallies, config)
+    overlaps = _overlaps(folders, tallies, config)
+    require_held_out(overlaps, config)
     place(transform, result / TRANSFORM_FOLDER)
     write_text(result / VOCABULARY_FILE, "".join(f"{word}\n" for word in words))
     summaries = {split: tally.summary() for split, tally in tallies.items()}
+    for split, overlap in overlaps.items():
+        summaries[split]["in_training"] = overlap.summary()
     write_text(result / STATISTICS_FILE, canonical_json(summaries) + "\n")
     seal(
         result,
@@ -99,29 +120,37 @@ def build(
             "tokeniser": config.tokeniser,
             "lowercase": config.lowercase,
             "fingerprint": expected,
+            "skipped_lines": skipped,
+            "statistics": {
+                split: {key: entry[key] for key in ("words", "types", "unknown_rate", "in_training") if key in entry}
+                for split, entry in summaries.items()
+            },
         },
     )
 
 
-def _require_splits(found: set[str], corpus: CorpusConfig) -> None:
-    """Every split that the configuration asks for has text."""
-    if corpus.split_by_pattern:
-        for split in SPLITS:
-            pattern = getattr(corpus, split)
-            require(
-                split in found or not pattern,
-                f"the {split} split is empty: corpus.{split} = {pattern} holds no word",
-                f"set corpus.{split} to files with text",
-            )
-        return
-    for split, share in (("train", 1.0), ("valid", corpus.valid_fraction), ("test", corpus.test_fraction)):
-        require(
-            split in found or not share,
-            f"the {split} split is empty: documents are cut by hash, and none fell in it (a document is "
-            f"a {corpus.documents})",
-            "name files in corpus.valid or corpus.test, or set corpus.documents to something smaller, or set "
-            "corpus.valid_fraction and corpus.test_fraction: 0 asks for no such split",
-        )
+def _counted(
+    ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig, scratch: Path, before: Stamps
+) -> list[str]:
+    """The words of the training text by id, counted now or, of these very files, by a run that was killed."""
+    from components.preprocess import passes
+
+    training = [work for work in ranges if any(segment.split in ("", "train") for segment in work.segments)]
+    stored = scratch / "words.json"
+    if stored.exists():
+        found = json.loads(stored.read_text(encoding="utf-8"))
+        if before.hold(found["sources"]):
+            return list(found["words"])
+        remove_tree(scratch / TRANSFORM_FOLDER)
+        remove_tree(scratch / "ranges")
+    words = [*RESERVED_WORDS, *passes.count_words(training, corpus, config, scratch)]
+    before.require_unchanged()
+    write_json(stored, {"words": words, "sources": before.all})
+    return words
+
+
+def _skipped(folder: Path) -> Skipped:
+    return Skipped(**json.loads((folder / SOURCES).read_text(encoding="utf-8"))["skipped"])
 
 
 def _collect(folders: list[Path], result: Path, words: int) -> dict[str, Tally]:
@@ -142,38 +171,12 @@ def _collect(folders: list[Path], result: Path, words: int) -> dict[str, Tally]:
     return tallies
 
 
-def _check_vocabulary(words: list[str], train: Tally, config: PreprocessConfig) -> None:
-    """The vocabulary is what the counts of the training text say it should be.
+def _overlaps(folders: list[Path], tallies: dict[str, Tally], config: PreprocessConfig) -> dict[str, Overlap]:
+    """What of each held-out split stands in the training split."""
 
-    TensorFlow Transform writes it in order by a property of the runner it does not promise, so it is
-    checked: frequency first, then the greater word.
-    """
-    first = len(RESERVED_WORDS)
-    counts = train.word_counts[first:].tolist()
-    require(
-        any(counts),
-        f"the vocabulary is empty: no word of the training text occurs preprocess.min_count = {config.min_count} times",
-        "lower preprocess.min_count, or give more text",
-    )
-    order = [(count, word.encode()) for count, word in zip(counts, words[first:], strict=True)]
-    if (
-        len(order) > config.max_words
-        or min(counts) < config.min_count
-        or any(not left > right for left, right in itertools.pairwise(order))
-    ):
-        raise InternalError(
-            "the vocabulary does not follow from the counts of the training text",
-            remedy=f"run again; if it persists under preprocess.runner = {config.runner}, use FnApiRunner",
-        )
+    def hashes(split: str) -> list[Path]:
+        return [path for folder in folders if (path := folder / f"{split}.hashes.npz").exists()]
 
-
-def _check_rates(tallies: dict[str, Tally], config: PreprocessConfig) -> None:
-    for split, tally in tallies.items():
-        require(
-            tally.unknown_rate <= config.max_unknown_rate,
-            f"{tally.unknown_rate:.1%} of the {split} split is unknown, "
-            f"but preprocess.max_unknown_rate allows {config.max_unknown_rate:.1%}",
-            "check that the splits hold the same kind of text, "
-            + ('set preprocess.vocabulary = "own"' if config.vocabulary == "champion" else "raise preprocess.max_words")
-            + ", or allow more",
-        )
+    lengths = LENGTHS[config.tokeniser]
+    held_out = [split for split in EVALUATION_SPLITS if split in tallies]
+    return {split: compare(hashes(split), hashes("train"), lengths) for split in held_out}

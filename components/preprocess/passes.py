@@ -1,36 +1,33 @@
-"""The two Beam pipelines: one finds the vocabulary, the other encodes.  Their elements are ranges, never text.
+"""The two Beam pipelines: one counts words, the other encodes.  Their elements are ranges and counts, never text.
 
 A worker's `UserError` reaches the driver as a file: runners turn exceptions into text of their own.
 """
 
 import contextlib
 import functools
+import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import tensorflow_transform.beam as tft_beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.public.tfxio import TensorAdapterConfig
 
-from components.preprocess.encode import Tokeniser, encode
+from components.preprocess.counting import Block, WordCounter, blocks, merge, most_frequent
+from components.preprocess.encode import Encoding, Tokeniser, encode
 from components.preprocess.plan import Range
-from components.preprocess.reading import batches, pieces
-from components.preprocess.tokenise import preprocessing_fn
+from components.preprocess.reading import SOURCES, batches, pieces
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
+from hopline.corpus.stamps import Stamps
 from hopline.runtime.errors import UserError
 from hopline.runtime.process import read_failure, write_failure
 from hopline.runtime.progress import Progress
-from hopline.store.folders import remove_partial, whole
+from hopline.store.folders import remove_partial, remove_tree, write_json
 
 _POLL_SECONDS = 0.5
-_TEXT_COLUMN = pa.schema([("text", pa.list_(pa.binary()))])
 
 
 class Meter:
@@ -79,45 +76,41 @@ class Meter:
         progress.update(total)
 
 
-def analyse(ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig, scratch: Path, target: Path) -> None:
-    """Finds the vocabulary of the training text and writes the transform graph to the folder `target`.
+def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig, scratch: Path) -> list[str]:
+    """The vocabulary of the training text without the reserved words, most frequent first.
 
     Raises:
         UserError: the text is damaged, or the runner cannot be used.
     """
-    dense = schema_pb2.TensorRepresentation.DenseTensor(column_name="text", shape=schema_pb2.FixedShape())
-    adapter = TensorAdapterConfig(_TEXT_COLUMN, {"text": schema_pb2.TensorRepresentation(dense_tensor=dense)})
-    meter = Meter(scratch / "analysing")
-    shutil.rmtree(scratch / "tft", ignore_errors=True)  # of a run that was killed
-    with (
-        meter.watching("analysing", sum(work.size for work in ranges)),
-        _pipeline(config) as pipeline,
-        tft_beam.Context(temp_dir=str(scratch / "tft")),
-    ):
-        batched = (
+    meter = Meter(scratch / "counting")
+    found = scratch / "counts"
+    shutil.rmtree(found, ignore_errors=True)  # of a run that was killed
+    found.mkdir()
+    with meter.watching("counting", sum(work.size for work in ranges)), _pipeline(config) as pipeline:
+        (
             pipeline
             | "Ranges" >> beam.Create(ranges)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_TrainingText(corpus, meter))
+            | "Count" >> beam.ParDo(_Count(corpus, config, meter))
+            | "Partitions" >> beam.GroupByKey()
+            | "Add up" >> beam.ParDo(_AddUp(config, found))
         )
-        graph = (batched, adapter) | tft_beam.AnalyzeDataset(functools.partial(preprocessing_fn, config=config))
-        graph | tft_beam.WriteTransformFn(str(scratch / "tft" / "output"))
-    with whole(target) as folder:
-        shutil.copytree(scratch / "tft" / "output" / "transform_fn", folder, dirs_exist_ok=True)
+    partitions = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(found.glob("*.json"))]
+    return merge(partitions, config.max_words)
 
 
 def encode_all(
-    ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig, scratch: Path, *, transform: Path, words: int
+    ranges: list[Range], config: PreprocessConfig, scratch: Path, *, transform: Path, encoding: Encoding, stamps: Stamps
 ) -> None:
     """Encodes every range into its own folder below `scratch`, but for those that have one already.
 
     Args:
         ranges: all ranges of the corpus.
-        corpus: how files are read.
-        config: the runner, and the length of the look-behind.
+        config: the runner.
         scratch: a folder that all workers share.
         transform: the transform graph.
-        words: size of the vocabulary, `<pad>` included.
+        encoding: what an encoded range depends on.
+        stamps: of the files; a range that was made of files with others is made anew.
 
     Raises:
         UserError: the text is damaged, or the runner cannot be used.
@@ -125,12 +118,22 @@ def encode_all(
     meter = Meter(scratch / "encoding")
     (scratch / "ranges").mkdir(exist_ok=True)
     remove_partial(scratch / "ranges")
-    missing = [work for work in ranges if not range_folder(scratch, work).exists()]
+    missing = [work for work in ranges if not _made_of(range_folder(scratch, work), stamps)]
     if not missing:
         return
-    task = _Encode(scratch, transform, meter, {"corpus": corpus, "context": config.context, "words": words})
+    task = _Encode(scratch, transform, meter, encoding)
     with meter.watching("encoding", sum(work.size for work in missing)), _pipeline(config) as pipeline:
         pipeline | "Ranges" >> beam.Create(missing) | "Spread" >> beam.Reshuffle() | "Encode" >> beam.ParDo(task)
+
+
+def _made_of(folder: Path, stamps: Stamps) -> bool:
+    """Whether the range's folder is there and was made of these very files; one of others is removed."""
+    if not folder.exists():
+        return False
+    if stamps.hold(json.loads((folder / SOURCES).read_text(encoding="utf-8"))["stamps"]):
+        return True
+    remove_tree(folder)
+    return False
 
 
 def range_folder(scratch: Path, work: Range) -> Path:
@@ -138,30 +141,48 @@ def range_folder(scratch: Path, work: Range) -> Path:
     return scratch / "ranges" / f"{work.index:06}"
 
 
-class _TrainingText(beam.DoFn):
-    """The training text of a range, as record batches with the column `text`."""
+class _Count(beam.DoFn):
+    """The words of a range's training text, counted."""
 
-    def __init__(self, corpus: CorpusConfig, meter: Meter) -> None:
-        self._corpus, self._meter = corpus, meter
+    def __init__(self, corpus: CorpusConfig, config: PreprocessConfig, meter: Meter) -> None:
+        self._corpus, self._config, self._meter = corpus, config, meter
+        self._words: WordCounter | None = None
 
-    def process(self, work: Range) -> Iterator[pa.RecordBatch]:
+    def setup(self) -> None:
+        self._words = WordCounter(self._config.tokeniser, lowercase=self._config.lowercase)
+
+    def process(self, work: Range) -> Iterator[tuple[int, Block]]:
+        assert self._words
         if self._meter.failed:
             return
-        done = 0
+        done, counts = 0, Counter[bytes]()
         try:
             for batch in batches(piece for piece in pieces(work, self._corpus) if piece.split == "train"):
-                yield pa.RecordBatch.from_arrays([pa.array([[p.text] for p in batch], pa.list_(pa.binary()))], ["text"])
+                self._words.add([piece.text for piece in batch], counts)
                 done += sum(len(piece.text) for piece in batch)
                 self._meter.report(work, done)
         except UserError as error:
             self._meter.fail(work, error)
+            return
+        yield from blocks(counts)
+
+
+class _AddUp(beam.DoFn):
+    """The most frequent words of a partition, as a file of the driver's."""
+
+    def __init__(self, config: PreprocessConfig, folder: Path) -> None:
+        self._most, self._least, self._folder = config.max_words, config.min_count, folder
+
+    def process(self, partition: tuple[int, Iterable[Block]]) -> None:
+        index, found = partition
+        write_json(self._folder / f"{index:03}.json", most_frequent(found, self._most, self._least))
 
 
 class _Encode(beam.DoFn):
     """Encodes a range; its files are the output."""
 
-    def __init__(self, folder: Path, transform: Path, meter: Meter, options: dict[str, Any]) -> None:
-        self._folder, self._transform, self._meter, self._options = folder, transform, meter, options
+    def __init__(self, folder: Path, transform: Path, meter: Meter, encoding: Encoding) -> None:
+        self._folder, self._transform, self._meter, self._encoding = folder, transform, meter, encoding
         self._tokeniser: Tokeniser | None = None
 
     def setup(self) -> None:
@@ -172,13 +193,8 @@ class _Encode(beam.DoFn):
         if self._meter.failed:
             return
         try:
-            encode(
-                work,
-                range_folder(self._folder, work),
-                self._tokeniser,
-                report=functools.partial(self._meter.report, work),
-                **self._options,
-            )
+            report = functools.partial(self._meter.report, work)
+            encode(work, range_folder(self._folder, work), self._tokeniser, self._encoding, report)
         except UserError as error:
             self._meter.fail(work, error)
 

@@ -1,24 +1,25 @@
 """Reads the text of a range, piece by piece, as valid UTF-8 with its document, split and place."""
 
+import functools
 import io
 import itertools
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from components.preprocess.plan import Range, Segment
 from hopline.config.corpus import CorpusConfig
-from hopline.corpus.files import open_source, split_by_hash
+from hopline.corpus.files import DAMAGED, open_source, split_by_hash
 from hopline.corpus.local import unreadable
 from hopline.runtime.errors import UserError
 
+SOURCES = "sources.json"  # in a range's folder: the stamps of the files that it was made of, and what was left out
 PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words
 _BATCH_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what JSON can spell and text cannot hold
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,40 @@ class Piece:
         return self.document == self.segment.file and not self.segment.whole
 
 
-def pieces(work: Range, config: CorpusConfig) -> Iterator[Piece]:
+@dataclass
+class Skipped:
+    """JSON lines that are no document: how many were left out, and what was wrong with the first."""
+
+    lines: int = 0
+    first: str = ""
+
+    def add(self, error: UserError, most: int) -> None:
+        """Counts a line.
+
+        Raises:
+            UserError: it is one too many.
+        """
+        if self.lines >= most:
+            raise error
+        self.lines += 1
+        self.first = self.first or error.message
+
+
+def pieces(work: Range, config: CorpusConfig, skipped: Skipped | None = None) -> Iterator[Piece]:
     """The text of all documents of the range, in order.  Reads as it goes and holds one document at most.
+
+    Args:
+        work: the range.
+        config: how files are read.
+        skipped: where the lines that are left out are counted.
 
     Raises:
         UserError: a file cannot be read or holds what is no text; the message names file and byte.
     """
-    read = {"file": _file, "blank-line": _paragraphs, "json-line": _json_lines}[config.documents]
+    json_lines = functools.partial(_json_lines, skipped=skipped or Skipped())
+    readers: dict[str, Callable[..., Iterator[Piece]]]
+    readers = {"file": _file, "blank-line": _paragraphs, "json-line": json_lines}
+    read = readers[config.documents]
     for segment in work.segments:
         try:
             with open_source(segment.path) as stream:
@@ -61,7 +89,7 @@ def pieces(work: Range, config: CorpusConfig) -> Iterator[Piece]:
                 if first == 0 and stream.peek(len(_BOM)).startswith(_BOM):
                     first = len(stream.read(len(_BOM)))
                 yield from read(segment, stream, first, config)
-        except (OSError, EOFError, zlib.error) as error:
+        except DAMAGED as error:
             raise unreadable(segment.path, error) from error
 
 
@@ -99,8 +127,12 @@ def text_before(segment: Segment, size: int, config: CorpusConfig) -> tuple[byte
 def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
     """The segment as a part of one document."""
     length = segment.end - first if segment.end >= 0 else -1
+    behind = first
     for offset, text in _cut(stream, first, length):
+        behind = offset + len(text)
         yield Piece(segment, segment.split, segment.file, offset, _text(segment, offset, text, config))
+    if behind < segment.end:
+        raise EOFError(f"it ends at byte {behind:,}, but had {segment.end:,} or more when the run began")
 
 
 def _paragraphs(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
@@ -116,26 +148,46 @@ def _paragraphs(segment: Segment, stream: BinaryIO, first: int, config: CorpusCo
         begin, lines = offset + len(line), []
 
 
-def _json_lines(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
+def _json_lines(
+    segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig, skipped: Skipped
+) -> Iterator[Piece]:
     """One JSON object a line, the document being one of its fields."""
     for offset, line in _lines(segment, stream, first):
         if not line.strip():
             continue
-        source = _text(segment, offset, line, config)
         try:
-            value = json.loads(source)
-            if not isinstance(value, dict) or not isinstance(value.get(config.text_field), str):
-                raise ValueError(f'it is no object with a string "{config.text_field}"')
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{segment.path}, line {_line_number(segment, offset)} (byte {offset}) is no document: {error}",
-                remedy="correct the line, or set corpus.text_field or corpus.documents to what the file holds",
-            ) from error
-        text = value[config.text_field]
-        if config.invalid_utf8 == "replace":
-            text = _SURROGATES.sub("\ufffd", text)  # JSON can spell half a surrogate pair, which has no UTF-8
-        encoded = _text(segment, offset, text.encode("utf-8", "surrogatepass"), config)
-        yield from _document(segment, offset, 0, encoded, config)
+            text = _json_text(segment, offset, line, config)
+        except UserError as error:
+            skipped.add(error, config.skip_lines)
+            continue
+        yield from _document(segment, offset, 0, text, config)
+
+
+def _json_text(segment: Segment, offset: int, line: bytes, config: CorpusConfig) -> bytes:
+    """The text of the document that is the line at byte `offset`."""
+    source = _text(segment, offset, line, config)
+    try:
+        value = json.loads(source, parse_int=float)  # Python makes no int of 5,000 digits
+        if not isinstance(value, dict) or not isinstance(value.get(config.text_field), str):
+            raise ValueError(f'it is no object with a string "{config.text_field}"')
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(
+            f"{segment.path}, line {_line_number(segment, offset)} (byte {offset}) is no document: {reason}",
+            remedy="correct the line, set corpus.text_field or corpus.documents to what the file holds, or allow some "
+            "such lines by corpus.skip_lines",
+        ) from error
+    text: str = value[config.text_field]
+    if config.invalid_utf8 == "replace":
+        return _NO_TEXT.sub("\ufffd", text).encode()
+    if found := _NO_TEXT.search(text):
+        what = "a NUL" if found[0] == "\0" else "half a surrogate pair"
+        raise UserError(
+            f"{segment.path}, line {_line_number(segment, offset)} (byte {offset}) spells {what} by the escape "
+            f"\\u{ord(found[0]):04x}, which is no text",
+            remedy='correct the line, or set corpus.invalid_utf8 to "replace"',
+        )
+    return text.encode()
 
 
 def _document(segment: Segment, begin: int, first: int, text: bytes, config: CorpusConfig) -> Iterator[Piece]:

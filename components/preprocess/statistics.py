@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hopline.schema import UNKNOWN
+from hopline.schema import EOS, UNKNOWN
 
 _QUANTILES = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
@@ -36,9 +36,20 @@ class Tally:
         return int(self.word_counts.sum())
 
     @property
+    def words(self) -> int:
+        """All tokens but `<eos>`, which no text fails to have and every model knows."""
+        return self.tokens - int(self.word_counts[EOS])
+
+    @property
+    def types(self) -> int:
+        """Distinct words, those that became `<unk>` included, `<eos>` not."""
+        known = np.count_nonzero(self.word_counts) - np.count_nonzero(self.word_counts[[UNKNOWN, EOS]])
+        return int(known) + len(self.unknown)
+
+    @property
     def unknown_rate(self) -> float:
-        """The share of `<unk>` in all tokens; 0 where there are none."""
-        return int(self.word_counts[UNKNOWN]) / max(self.tokens, 1)
+        """The share of `<unk>` in all words; 0 where there are none."""
+        return int(self.word_counts[UNKNOWN]) / max(self.words, 1)
 
     @property
     def document_lengths(self) -> Counter[int]:
@@ -80,13 +91,14 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """The split's entry in statistics.json.  Its size grows with the vocabulary only."""
         lengths = self.document_lengths
-        unknown_types = len(self.unknown)
         return {
             "documents": lengths.total(),
             "tokens": self.tokens,
-            "types": int(np.count_nonzero(self.word_counts)) - bool(unknown_types) + unknown_types,
+            "words": self.words,
+            "types": self.types,
+            "type_ratio": self.types / max(self.words, 1),
             "unknown_tokens": int(self.word_counts[UNKNOWN]),
-            "unknown_types": unknown_types,
+            "unknown_types": len(self.unknown),
             "unknown_rate": self.unknown_rate,
             "characters": self.characters,
             "document_tokens": _quantiles(lengths),

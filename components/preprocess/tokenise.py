@@ -1,89 +1,89 @@
-"""Tokenisation and vocabulary as one TensorFlow graph: the `preprocessing_fn` of TensorFlow Transform.
+"""The graph that makes text tokens: the `preprocessing_fn` of TensorFlow Transform, and its SavedModel.
 
 The same graph makes the shards and later serves raw text, so the two cannot differ.
 """
 
-import tempfile
+import functools
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
+import pyarrow as pa
 import tensorflow as tf
-import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from google.protobuf import text_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.public.tfxio import TensorAdapterConfig
 
 from components.preprocess.graph import split
 from hopline.config.preprocess import PreprocessConfig
 from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
-from hopline.store.folders import whole, write_text
+from hopline.store.folders import whole
 
-VOCABULARY_ASSET = "words"  # the words in the order of their ids, which follow those of the reserved words
+_TEXT_COLUMN = pa.schema([("text", pa.list_(pa.binary()))])
+_TRACED = re.compile(r"\b(__inference_[A-Za-z_]+?)_(\d+)\b")
 
 
-def preprocessing_fn(inputs: dict[str, Any], config: PreprocessConfig) -> dict[str, Any]:
+def preprocessing_fn(inputs: dict[str, Any], words: list[str], config: PreprocessConfig) -> dict[str, Any]:
     """Text to token ids and words.
 
-    The vocabulary holds the `max_words` most frequent words of the training text, most frequent first.
-    Reserved words never enter it: `<unk>` typed in the text is the unknown word, `<eos>` is an end of line,
-    and `<pad>` is unknown like any other word that is not in the vocabulary, because no text is padding.
+    `<unk>` typed in the text is the unknown word, `<eos>` is an end of line, and `<pad>` is unknown like any other word
+    that is not in the vocabulary, because no text is padding.
 
     Args:
         inputs: text, a string tensor [N]; each may hold any number of lines.
-        config: tokeniser, lowercase, max_words and min_count are read.
+        words: by id, the reserved ones first.
+        config: tokeniser and lowercase are read.
 
     Returns:
         tokens (int64) and words (string), ragged [N, None]: an item per word, and `<eos>` per line end.
     """
-    words = split(inputs["text"], config.tokeniser, lowercase=config.lowercase)
-    flat = words.flat_values
-    reserved = tf.reduce_any(flat[:, tf.newaxis] == tf.constant(RESERVED_WORDS), axis=1)
-    vocabulary = tft.vocabulary(
-        tf.boolean_mask(flat, ~reserved),
-        top_k=config.max_words,
-        frequency_threshold=config.min_count if config.min_count > 1 else None,  # 1 draws a warning
-        vocab_filename=VOCABULARY_ASSET,
-    )
-    return _encoded(words, tft.apply_vocabulary(flat, vocabulary, default_value=-1))
+    found = split(inputs["text"], config.tokeniser, lowercase=config.lowercase)
+    ids = {word: number for number, word in enumerate(words)} | {RESERVED_WORDS[EOS]: EOS}
+    for word in RESERVED_WORDS:
+        if word != RESERVED_WORDS[EOS]:
+            del ids[word]
+    with tf.init_scope():  # the words stand in the graph itself: a file would be known by its path
+        entries = tf.lookup.KeyValueTensorInitializer(
+            tf.constant(list(ids), tf.string), tf.constant(list(ids.values()), tf.int64)
+        )
+        table = tf.lookup.StaticHashTable(entries, default_value=UNKNOWN)
+    return {"tokens": found.with_flat_values(table.lookup(found.flat_values)), "words": found}
 
 
-def write_transform(words: list[str], target: Path, config: PreprocessConfig) -> None:
-    """Writes the graph that `preprocessing_fn` gives for these words, without looking at any text.
+def write_transform(words: list[str], target: Path, scratch: Path, config: PreprocessConfig) -> None:
+    """Writes the graph that `preprocessing_fn` gives for these words, the same bytes each time.
 
     Args:
         words: by id, the reserved ones first.
         target: the folder to make.
+        scratch: a folder for files on the way.
         config: tokeniser and lowercase are read.
     """
-    with tempfile.TemporaryDirectory() as folder, whole(target) as result:
-        asset = Path(folder) / VOCABULARY_ASSET
-        write_text(asset, "".join(f"{word}\n" for word in words[len(RESERVED_WORDS) :]))
-        tf.saved_model.save(_GivenVocabulary(asset, config), str(result))
+    dense = schema_pb2.TensorRepresentation.DenseTensor(column_name="text", shape=schema_pb2.FixedShape())
+    adapter = TensorAdapterConfig(_TEXT_COLUMN, {"text": schema_pb2.TensorRepresentation(dense_tensor=dense)})
+    shutil.rmtree(scratch / "tft", ignore_errors=True)  # of a run that was killed
+    traced = functools.partial(preprocessing_fn, words=words, config=config)
+    with beam.Pipeline(runner="FnApiRunner") as pipeline, tft_beam.Context(temp_dir=str(scratch / "tft")):
+        # Nothing is left to be analysed: without text this takes no longer than the graph itself.
+        no_text = pipeline | beam.Create([], reshuffle=False)
+        graph = (no_text, adapter) | tft_beam.AnalyzeDataset(traced)
+        graph | tft_beam.WriteTransformFn(str(scratch / "tft" / "output"))
+    with whole(target) as folder:
+        shutil.copytree(scratch / "tft" / "output" / "transform_fn", folder, dirs_exist_ok=True)
+        (folder / "fingerprint.pb").unlink()  # holds a random number, and is not needed
+        _renumber(folder / "saved_model.pb")
 
 
-class _GivenVocabulary(tf.Module):
-    """`preprocessing_fn` with the table of a file, one word a line."""
-
-    def __init__(self, file: Path, config: PreprocessConfig) -> None:
-        super().__init__()
-        self._config = config
-        self.file = tf.saved_model.Asset(str(file))  # tracked, and so saved with the graph
-        columns = tf.lookup.TextFileIndex
-        lines = tf.lookup.TextFileInitializer(self.file, tf.string, columns.WHOLE_LINE, tf.int64, columns.LINE_NUMBER)
-        self.table = tf.lookup.StaticHashTable(lines, default_value=-1)
-
-    @tf.function(input_signature=[{"text": tf.TensorSpec([None], tf.string)}])
-    def transform_fn(self, inputs: dict[str, tf.Tensor]) -> dict[str, Any]:
-        """As `preprocessing_fn`."""
-        words = split(inputs["text"], self._config.tokeniser, lowercase=self._config.lowercase)
-        return _encoded(words, self.table.lookup(words.flat_values))
-
-
-def _encoded(words: tf.RaggedTensor, index: tf.Tensor) -> dict[str, Any]:
-    """Tokens and words; `index` has each word's place in the vocabulary's file, -1 for none."""
-    tokens = tf.where(index >= 0, index + len(RESERVED_WORDS), tf.constant(UNKNOWN, tf.int64))
-    tokens = tf.where(words.flat_values == RESERVED_WORDS[EOS], tf.constant(EOS, tf.int64), tokens)
-    return {"tokens": words.with_flat_values(tokens), "words": words}
-
-
-def read_vocabulary(transform: Path) -> list[str]:
-    """The words by id, the reserved ones first, from the transform graph's own table."""
-    text = (transform / "assets" / VOCABULARY_ASSET).read_text(encoding="utf-8")
-    return [*RESERVED_WORDS, *text.removesuffix("\n").split("\n")]
+def _renumber(path: Path) -> None:
+    """Numbers the functions of a SavedModel from 0: TensorFlow counts all that the process has traced so far."""
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString(path.read_bytes())
+    text = text_format.MessageToString(model)
+    order = sorted({int(number) for _, number in _TRACED.findall(text)})
+    names = {number: place for place, number in enumerate(order)}
+    text = _TRACED.sub(lambda match: f"{match[1]}_{names[int(match[2])]}", text)
+    path.write_bytes(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString(deterministic=True))

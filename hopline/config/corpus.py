@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hopline.config.section import Section, fraction, one_of, require
+from hopline.config.section import Section, at_least, fraction, one_of, require
 
 EMBEDDED_CORPUS = "embedded:python"
 EMBEDDED_CORPORA = (EMBEDDED_CORPUS, "embedded:python-docs")  # hopline.corpus.embedded
@@ -27,13 +27,15 @@ class CorpusConfig(Section):
     test: str = ""
     documents: str = "file"  # a document is a "file", a paragraph ("blank-line") or a "json-line"
     text_field: str = "text"  # of a JSON line
-    invalid_utf8: str = "strict"  # or "replace", by U+FFFD
+    invalid_utf8: str = "strict"  # or "replace", by U+FFFD; of JSON lines also what their escapes spell
+    skip_lines: int = 0  # so many JSON lines that are no document are left out and counted; one more stops the run
     valid_fraction: float = 0.1
     test_fraction: float = 0.1
 
     def __post_init__(self) -> None:
         one_of("corpus.documents", self.documents, ("file", "blank-line", "json-line"))
         one_of("corpus.invalid_utf8", self.invalid_utf8, ("strict", "replace"))
+        at_least("corpus.skip_lines", self.skip_lines, 0)
         fraction("corpus.valid_fraction", self.valid_fraction)
         fraction("corpus.test_fraction", self.test_fraction)
         require(

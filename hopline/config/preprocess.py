@@ -21,7 +21,13 @@ class PreprocessConfig(Section):
     min_count: int = 2  # rarer words become <unk>: without any in training a model never learns what <unk> costs
     context: int = 512  # look-behind tokens at the head of a shard; the memory may be as long
     shard_bytes: int = 16 << 20  # of raw text in one shard
-    max_unknown_rate: float = 0.5  # of the tokens of any split; more stops the run
+    # The data contract: what breaks it stops the run before anything is trained.
+    max_unknown_rate: float = 0.5  # unknown words among the words of any split; line ends do not count
+    max_type_ratio: float = 0.8  # different words among the words of the training text
+    min_tokens: int = 1  # words of any split
+    # Of the passages of 13 words of a held-out split, those that stand in the training text too.  Related texts share
+    # some (embedded:python 2 to 6%), which is a warning; a split that shares more than half is not held out.
+    max_leak: float = 0.5
     runner: str = "FnApiRunner"  # Beam's; in-process by default
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
 
@@ -32,8 +38,10 @@ class PreprocessConfig(Section):
         at_least("preprocess.min_count", self.min_count, 1)
         at_least("preprocess.context", self.context, 1)
         at_least("preprocess.shard_bytes", self.shard_bytes, 1)
-        require(
-            0 <= self.max_unknown_rate <= 1,
-            f"preprocess.max_unknown_rate is {self.max_unknown_rate}, but is a share of all tokens",
-            "set it between 0 and 1",
-        )
+        at_least("preprocess.min_tokens", self.min_tokens, 1)
+        for key in ("max_unknown_rate", "max_type_ratio", "max_leak"):
+            require(
+                0 <= getattr(self, key) <= 1,
+                f"preprocess.{key} is {getattr(self, key)}, but is a share",
+                "set it between 0 and 1",
+            )

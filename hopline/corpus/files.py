@@ -9,7 +9,9 @@ import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from hopline.runtime.places import SCHEMES, is_remote
 from hopline.schema import SPLITS
 from hopline.store.folders import file_digest
 
-_COMPRESSED = (".gz", ".bz2", ".zst")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged file raises
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class SourceFile:
     @property
     def compressed(self) -> bool:
         """Whether `open_source` decompresses the file."""
-        return self.path.suffix in _COMPRESSED
+        return self.path.suffix.lower() in _COMPRESSED
 
 
 def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
@@ -106,17 +109,20 @@ def fetch(files: list[SourceFile], step: str) -> None:
 
 
 def open_source(path: Path) -> io.BufferedReader:
-    """Opens the file for reading, decompressed where its name ends in .gz, .bz2 or .zst.
+    """Opens the file for reading, decompressed where its name ends in .gz, .bz2, .xz or .zst, in any case.
 
     Raises:
-        UserError: it cannot be opened.  Reading damaged data raises OSError or EOFError.
+        UserError: it cannot be opened.  Reading damaged data raises one of `DAMAGED`.
     """
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".gz":
+        if suffix == ".gz":
             return io.BufferedReader(gzip.open(path))
-        if path.suffix == ".bz2":
+        if suffix == ".bz2":
             return io.BufferedReader(bz2.open(path))
-        if path.suffix == ".zst":
+        if suffix == ".xz":
+            return io.BufferedReader(lzma.open(path))
+        if suffix == ".zst":
             import pyarrow as pa  # noqa: PLC0415  # the zstandard package takes a truncated file for a whole one
 
             return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd"))

@@ -19,14 +19,15 @@ class Drop(Protocol):
             "keys"    what scores are products with, B x L x E
             "values"  what is read, B x L x E; with `tie = "all"` and nothing else that tells values from keys, they
                       are the keys as dropped, and this place is left out
-            "read"    what hop k reads, o, with hop = k; and what a two-layer map adds to the state, with hop = K + k
+            "read"    what hop k reads, o, B x T x E, with hop = k
+            "map"     what the two-layer map adds to the state after hop k, B x T x E, with hop = k
             "state"   what the output table is multiplied with; without projections, before the factor's projection
 
         Args:
             place: one of these.
             units: what to drop from.
             tokens_BL: ids, at the place "words".
-            hop: at the place "read", which use of it this is, so that each has a mask of its own.
+            hop: k, which of the K hops, where the place is one of a hop.
         """
 
 

@@ -12,11 +12,16 @@ from hopline.model.network import Drop, keep_all
 from hopline.model.streams import TokenStream
 from hopline.schema import PAD
 
-SCORING_SEQUENCES = 16  # windows scored at once; bounds the logits to 16 T V numbers
+SCORING_SEQUENCES = 16  # windows scored at once
+LOGITS_AT_ONCE = 8 << 20  # numbers, 32 MiB
+_LEAST_TARGETS = 256  # whose logits are computed together at least: with fewer, a product only reads W
 
 
 def window_nll(model: keras.Model, windows_BS: tf.Tensor, drop: Drop = keep_all) -> tf.Tensor:
     """Negative log-likelihood of every target of `windows_BS` in nats, nll_BT; 0 where the target is padding.
+
+    The probabilities are those of the words: of all but `PAD`, which is none, they sum to one.  (Training's softmax has
+    `PAD` among them and teaches the model to expect it nowhere.)
 
     Args:
         model: a `MemoryNetwork`.
@@ -24,9 +29,40 @@ def window_nll(model: keras.Model, windows_BS: tf.Tensor, drop: Drop = keep_all)
         drop: dropout, in training.
     """
     targets_BT = windows_BS[:, model.memory :]
-    logits_BTV = model(windows_BS[:, :-1], drop=drop)
-    nll_BT = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_BT, logits=logits_BTV)
-    return tf.where(tf.equal(targets_BT, PAD), 0.0, nll_BT)
+    states_BTF = model.output_states(windows_BS[:, :-1], drop)
+    states_NF, targets_N = tf.reshape(states_BTF, [-1, states_BTF.shape[-1]]), tf.reshape(targets_BT, [-1])
+    return tf.reshape(_nll(model, states_NF, targets_N), tf.shape(targets_BT))
+
+
+def chunk_size(vocabulary_size: int) -> int:
+    """Of how many targets the logits are computed together in scoring: `LOGITS_AT_ONCE` numbers, or few rows."""
+    return max(_LEAST_TARGETS, LOGITS_AT_ONCE // vocabulary_size)
+
+
+def _nll(model: keras.Model, states_NF: tf.Tensor, targets_N: tf.Tensor) -> tf.Tensor:
+    """nll_N, a chunk of C targets at a time, so that the logits of all targets never exist at the same time."""
+    words = slice(PAD + 1, None)  # PAD is the first id
+    table_WF = tf.cast(model.logit_table_VF, states_NF.dtype)[words]
+    bias_W = 0.0 if model.logit_bias_V is None else tf.cast(model.logit_bias_V, tf.float32)[words]
+
+    def chunk_nll(chunk: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        states_CF, targets_C = chunk
+        logits_CW = tf.cast(tf.matmul(states_CF, table_WF, transpose_b=True), tf.float32) + bias_W
+        labels_C = tf.maximum(targets_C - (PAD + 1), 0)
+        nll_C = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels_C, logits=logits_CW)
+        return tf.where(tf.equal(targets_C, PAD), 0.0, nll_C)
+
+    size, static = chunk_size(model.vocabulary_size), targets_N.shape[0]
+    if static is not None and static <= size:
+        return chunk_nll((states_NF, targets_N))
+    count = tf.size(targets_N) if static is None else static
+    chunks = -(-count // size)
+    missing = chunks * size - count
+    states_XCF = tf.reshape(tf.pad(states_NF, [[0, missing], [0, 0]]), [chunks, size, states_NF.shape[-1]])
+    targets_XC = tf.reshape(tf.pad(targets_N, [[0, missing]], constant_values=PAD), [chunks, size])
+    found = tf.TensorSpec([size], tf.float32)
+    nll_XC = tf.map_fn(chunk_nll, (states_XCF, targets_XC), fn_output_signature=found, parallel_iterations=1)
+    return tf.reshape(nll_XC, [-1])[:count]
 
 
 def scoring_windows(

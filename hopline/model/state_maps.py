@@ -16,8 +16,8 @@ class LayerNorm(keras.layers.Layer):
     """Layer normalisation (Ba et al. 2016) with gain and bias, in float32 at least."""
 
     def build(self, units_shape: tuple[int | None, ...]) -> None:
-        self.gain_E = self.add_weight(shape=units_shape[-1:], initializer="ones", name="gain")
-        self.shift_E = self.add_weight(shape=units_shape[-1:], initializer="zeros", name="shift")
+        self.gain_E = self.add_weight(shape=units_shape[-1:], initializer="ones", autocast=False, name="gain")
+        self.shift_E = self.add_weight(shape=units_shape[-1:], initializer="zeros", autocast=False, name="shift")
         self.built = True
 
     def call(self, units_BTE: keras.KerasTensor) -> keras.KerasTensor:
@@ -31,7 +31,6 @@ class StateMap(keras.layers.Layer):
     """The base of the maps.
 
     Args:
-        hops: K.
         norm: whether the state is normalised.
         hidden: R, the units of `MlpMap` between its two layers.
         init_stddev: standard deviation of the normal start of the paper's H.
@@ -46,9 +45,8 @@ class StateMap(keras.layers.Layer):
         u after the hop, state_BTE.
     """
 
-    def __init__(self, hops: int, *, norm: bool, hidden: int, init_stddev: float, **kwargs: object) -> None:
+    def __init__(self, *, norm: bool, hidden: int, init_stddev: float, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.hops = hops
         self.norm = norm
         self.hidden = hidden
         self.init_stddev = init_stddev
@@ -141,7 +139,7 @@ class MlpMap(StateMap):
         state_BTE = state_BTE + output_BTE
         hidden_BTR = ops.relu(self.plus(self.product(self.normalised(state_BTE), self.in_ER), self.in_bias_R))
         added_BTE = self.plus(self.product(hidden_BTR, self.out_RE), self.out_bias_E)
-        return state_BTE + drop("read", added_BTE, hop=self.hops + hop)
+        return state_BTE + drop("map", added_BTE, hop=hop)
 
 
 STATE_MAPS: dict[str, type[StateMap]] = {"half_relu": HalfReluMap, "gate": GateMap, "mlp": MlpMap}

@@ -54,10 +54,8 @@ install_hopline() {
 	say "hopline's manifests and images"
 	kubectl apply -k k8s/overlays/kind >/dev/null     # where people launch and models are served
 	kubectl apply -k k8s/overlays/kubeflow >/dev/null # where steps run
-	local version namespace
-	version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' hopline/runtime/version.py) # the name that k8s/overlays/serving has
-	kind load docker-image --name "$CLUSTER" \
-		"hopline-control:$version" "hopline-control:$TAG" "hopline-preprocess:$TAG" "hopline-train:$TAG"
+	local namespace
+	kind load docker-image --name "$CLUSTER" "hopline-control:$TAG" "hopline-preprocess:$TAG" "hopline-train:$TAG"
 	for namespace in "${NAMESPACES[@]}"; do # from one program to the other, past every log and list of processes
 		kubectl --namespace kubeflow get secret mlpipeline-minio-artifact \
 			--output go-template-file=k8s/kind/object-store-secret.gotemplate |

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hopline.runtime.errors import ExitCode
-from pipelines.commands.parsing import OUTPUT, Commands, add_config, add_server, command
+from pipelines.commands.parsing import (
+    OUTPUT,
+    Commands,
+    add_config,
+    add_format,
+    add_server,
+    command,
+    name_images,
+    print_json,
+    server_of,
+)
 
 if TYPE_CHECKING:
     from pipelines.doctor.check import Check
@@ -43,6 +53,7 @@ def add(commands: Commands) -> None:
         metavar="NAMESPACE/NAME",
         help="cluster: as whom the train step runs, `self` for yourself (default: as configured)",
     )
+    add_format(parser)
     add_server(parser)
 
 
@@ -58,10 +69,15 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.registry:
         checks += registry.checks(options.registry)
     console, rows = Console(highlight=False), []
-    with console.status("looking") as status:
+    with Console(highlight=False, stderr=True).status("looking") as status:
         for number, finding in enumerate(diagnose(checks), 1):
             rows.append(finding)
             status.update(f"looking: {number} of {len(checks)} done")
+    code = ExitCode.USER if any(row.answer.state is State.MISSING for row in rows) else ExitCode.DONE
+    if options.format == "json":
+        answers = [(row.name, row.answer) for row in rows]
+        print_json([{"check": n, "state": a.state.value, "found": a.found, "remedy": a.remedy} for n, a in answers])
+        return code
     table = Table("check", "state")
     table.add_column("found", overflow="fold")
     table.add_column("remedy", overflow="fold")
@@ -70,7 +86,7 @@ def _doctor(options: argparse.Namespace) -> int:
         state = row.answer.state
         table.add_row(row.name, Text(state.value, styles[state]), Text(row.answer.found), Text(row.answer.remedy))
     console.print(table)
-    return ExitCode.USER if any(row.answer.state is State.MISSING for row in rows) else ExitCode.DONE
+    return code
 
 
 def _run_checks(options: argparse.Namespace) -> "list[Check]":
@@ -80,6 +96,7 @@ def _run_checks(options: argparse.Namespace) -> "list[Check]":
 
 
 def _docker_checks(options: argparse.Namespace) -> "list[Check]":
+    name_images()
     from pipelines.doctor import kind, machine
 
     return [*machine.checks(options.output), kind.DOCKER, machine.images()]
@@ -96,8 +113,8 @@ def _cluster_checks(options: argparse.Namespace) -> "list[Check]":
     from pipelines.doctor.cluster import Place, checks
 
     config = Config.load(options.config, options.overrides)
-    place = Place.of(config, options.kube_namespace or "kubeflow", options.service_account, options.host)
-    return checks(place)
+    namespace = options.kube_namespace or options.namespace or "kubeflow"
+    return checks(Place.of(config, namespace, options.service_account, server_of(options) if options.host else None))
 
 
 _CHECKS: "dict[str, Callable[[argparse.Namespace], list[Check]]]" = {

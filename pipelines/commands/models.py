@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import OUTPUT, Commands, command, group
+from pipelines.commands.parsing import OUTPUT, Commands, add_server, client_of, command, group
 
 if TYPE_CHECKING:
     from hopline.registry.lineage import Version
@@ -78,6 +79,7 @@ def add(commands: Commands) -> None:
         "history with what the cards said.\n",
     )
     pruning.add_argument("--keep", type=int, required=True, metavar="N", help="how many of the newest stay")
+    add_server(returning)
     for action in (returning, pruning):
         action.add_argument("--yes", action="store_true", help="do not ask")
     for action in (listing, showing, differing, returning, verifying, pruning):
@@ -169,13 +171,30 @@ def _rollback(options: argparse.Namespace) -> int:
         measured = f"perplexity {entry.perplexity:,.2f} on {entry.split}"
         print(f"{word + ':':6}version {entry.version}, {measured}, promoted {moment(entry.promoted)}")
     print(
-        "A run that is under way, or a schedule that fires, may promote another model again: see "
-        "`hopline schedule list`, and pause with `hopline schedule pause NAME`."
+        "A run that is under way, or a schedule that fires, may promote another model again; a schedule is held by "
+        "`hopline schedule pause NAME`."
     )
     _require_consent(options, f"make version {target.version} champion again?")
     returned = registry.rollback(champion)
     print(f"version {returned.version} is champion; version {champion.version} stays in the registry")
+    if options.host:  # last: a server that does not answer must not hold the rollback up
+        _name_schedules(options, str(registry.path))
     return ExitCode.DONE
+
+
+def _name_schedules(options: argparse.Namespace, place: str) -> None:
+    """Prints the schedules on the Kubeflow server that fire and promote to the registry at `place`."""
+    from hopline.runtime.errors import HoplineError
+
+    try:
+        for schedule in client_of(options).recurring_runs():
+            if schedule.enabled and str(schedule.parameters.get("registry", "")).rstrip("/") == place.rstrip("/"):
+                print(
+                    f'the schedule "{schedule.name}" promotes here too; it waits after '
+                    f"`hopline schedule pause {shlex.quote(schedule.name)}`"
+                )
+    except HoplineError as error:
+        print(f"warning: {options.host} does not say which schedules promote here: {error.message}", file=sys.stderr)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -2,16 +2,17 @@
 
 import argparse
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import Commands, add_server, client_of, command, group, positive
+from pipelines.commands.parsing import Commands, add_format, add_server, client_of, command, group, positive, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.kubeflow.client import Client
     from pipelines.kubeflow.follow import Outcome
+    from pipelines.kubeflow.resources import Run
 
 _TEXT = """\
 Shows the runs on a Kubeflow Pipelines server, and ends them.
@@ -33,12 +34,16 @@ def add(commands: Commands) -> None:
     listing.add_argument("--experiment", default="", metavar="NAME", help="of this experiment alone")
     listing.add_argument("--count", type=positive, default=20, metavar="N", help="at most so many (%(default)s)")
 
+    add_format(listing)
+
     showing = command(actions, "show", _show, "the steps of a run", "Shows a run, and what came of it.\n")
     showing.add_argument("run", help="its id")
     showing.add_argument("--wait", action="store_true", help="follow it to its end, and end as it does")
     showing.add_argument(
         "--timeout", type=float, default=0.0, metavar="SECONDS", help="with --wait: stop following then"
     )
+
+    add_format(showing)
 
     logs = command(actions, "logs", _logs, "the log of a run's steps", "Prints the logs of a run's steps.\n")
     logs.add_argument("run", help="its id")
@@ -99,7 +104,11 @@ def _list(options: argparse.Namespace) -> int:
                 f"there is no experiment {options.experiment}", remedy="correct --experiment, or leave it out"
             )
         experiment = found
-    for run in itertools.islice(client.runs(experiment), options.count):
+    newest = list(itertools.islice(client.runs(experiment), options.count))
+    if options.format == "json":
+        print_json([described(run) for run in newest])
+        return ExitCode.DONE
+    for run in newest:
         created = run.created.astimezone().strftime("%Y-%m-%d %H:%M:%S") if run.created else ""
         print(f"{run.id}  {created:19}  {run.state:9}  {run.name}")
     return ExitCode.DONE
@@ -115,8 +124,17 @@ def _show(options: argparse.Namespace) -> int:
 
     client, console = client_of(options), Console(highlight=False)
     if options.wait:
-        return end(wait(client, options.run, options.timeout, console), client, console)
+        # A document goes where no progress is shown.
+        shown = Console(highlight=False, stderr=options.format == "json")
+        came = wait(client, options.run, options.timeout, shown)
+        if options.format == "text":
+            return end(came, client, console)
+        print_json({**described(came.run), **_course(client, came.run)})
+        return came.failure.code if came.failure else ExitCode.DONE
     run = client.run(options.run)
+    if options.format == "json":
+        print_json({**described(run), **_course(client, run)})
+        return ExitCode.DONE
     console.print(Text(f"{run.name}: {run.state}"), soft_wrap=True)
     console.print(steps_table(views(run)))
     if not run.ended:
@@ -124,6 +142,33 @@ def _show(options: argparse.Namespace) -> int:
         return ExitCode.DONE
     end(outcome(client, run), client, console)
     return ExitCode.DONE
+
+
+def described(run: "Run") -> dict[str, Any]:
+    """What is to be told of a run in a document."""
+    times = {"created": run.created, "finished": run.finished}
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": run.state,
+        **{name: time.isoformat() if time else None for name, time in times.items()},
+        "schedule": run.recurring_run or None,
+    }
+
+
+def _course(client: "Client", run: "Run") -> dict[str, Any]:
+    """The steps of a run and, if it has ended, what came of it."""
+    from pipelines.kubeflow.follow import outcome
+    from pipelines.kubeflow.nodes import views
+
+    steps = [{"step": view.step, "state": view.state.value, "seconds": round(view.seconds, 1)} for view in views(run)]
+    course: dict[str, Any] = {"page": client.page(run.id), "steps": steps, "records": {}, "failure": None}
+    if run.ended:
+        came = outcome(client, run)
+        course["records"] = came.records
+        if failure := came.failure:
+            course["failure"] = {"code": int(failure.code), "message": failure.message, "remedy": failure.remedy}
+    return course
 
 
 def _logs(options: argparse.Namespace) -> int:

@@ -4,10 +4,21 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command, group
+from pipelines.commands.parsing import (
+    Commands,
+    add_config,
+    add_format,
+    add_preflight,
+    add_server,
+    client_of,
+    command,
+    group,
+    preflight,
+    print_json,
+)
 from pipelines.config.cron import Cron
 
 if TYPE_CHECKING:
@@ -38,7 +49,7 @@ examples:
 """
 _LIST = """\
 Lists all schedules, newest first: name, whether it fires, cron (its first field are seconds), the next time in UTC, the
-run that is active, and the server's id.
+run that is active, the last success, the server's id; and below it why the last run has failed, if it has.
 
 """
 _PAUSE = """\
@@ -63,9 +74,11 @@ def add(commands: Commands) -> None:
 
     applying = command(actions, "apply", _apply, "bring the server to what a configuration says", _APPLY)
     add_config(applying, required=True)
+    add_preflight(applying)
     applying.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
 
     listing = command(actions, "list", _list, "all schedules, and when they fire next", _LIST)
+    add_format(listing)
     pausing = command(actions, "pause", _pause, "keep a schedule from firing", _PAUSE)
     resuming = command(actions, "resume", _resume, "let a paused schedule fire again", _RESUME)
     deleting = command(actions, "delete", _delete, "delete a schedule", _DELETE)
@@ -90,6 +103,7 @@ def _apply(options: argparse.Namespace) -> int:
     submission = prepare(config)
     for warning in warnings(config, submission):
         print(f"warning: {warning}")
+    preflight(options, config)
     client = client_of(options)
     planned = submission.version_names[0]
     wanted = Wanted(
@@ -115,19 +129,55 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from pipelines.kubeflow.schedule import active_runs
-
-    client, rows = client_of(options), []
-    for schedule in client.recurring_runs():
-        active = ", ".join(f"running {run.id}" for run in active_runs(client, schedule)) or "idle"
-        state = "on" if schedule.enabled else "paused"
-        rows.append((schedule.name, state, schedule.cron, _next(schedule), active, schedule.id))
-    if not rows:
+    client = client_of(options)
+    found = [_described(client, schedule) for schedule in client.recurring_runs()]
+    if options.format == "json":
+        print_json(found)
+        return ExitCode.DONE
+    if not found:
         print("no schedules")
+    rows = [
+        (
+            str(each["name"]),
+            "on" if each["enabled"] else "paused",
+            str(each["cron"]),
+            str(each["next"] or ("?" if each["enabled"] and not each["readable"] else "-")),
+            ", ".join(f"running {run}" for run in each["active"]) or "idle",
+            f"last success {each['last_success'] or 'never'}",
+            str(each["id"]),
+        )
+        for each in found
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    for row, each in zip(rows, found, strict=True):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if each["last_failure"]:
+            print(f"  the last run, {each['last_run']}, failed: {each['last_failure']}")
     return ExitCode.DONE
+
+
+def _described(client: "Client", schedule: "RecurringRun") -> dict[str, Any]:
+    """What is to be told of a schedule; times are in UTC."""
+    from pipelines.kubeflow.follow import outcome
+    from pipelines.kubeflow.schedule import history
+
+    past = history(client, schedule)
+    failure = None
+    if past.last and past.last.state != "SUCCEEDED":
+        failure = outcome(client, client.run(past.last.id)).failure
+    upcoming = _upcoming(schedule)
+    return {
+        "name": schedule.name,
+        "id": schedule.id,
+        "enabled": schedule.enabled,
+        "cron": schedule.cron,
+        "readable": upcoming is not None,
+        "next": _shown(upcoming[0]) if upcoming else None,
+        "active": [run.id for run in past.active],
+        "last_success": _shown(past.success.finished) if past.success and past.success.finished else None,
+        "last_run": past.last.id if past.last else None,
+        "last_failure": failure.message if failure else None,
+    }
 
 
 def _pause(options: argparse.Namespace) -> int:
@@ -162,13 +212,19 @@ def _version_names(client: "Client", found: "Sequence[RecurringRun]") -> dict[st
 
 
 def _next(schedule: "RecurringRun") -> str:
-    """When the schedule fires next, if that can be told: somebody else's may be of a kind that we do not make."""
+    """When the schedule fires next, if that can be told."""
+    upcoming = _upcoming(schedule)
+    return "?" if upcoming is None else _shown(upcoming[0]) if upcoming else "-"
+
+
+def _upcoming(schedule: "RecurringRun") -> list[datetime] | None:
+    """The next time it fires, if it does; None if nobody can tell: somebody else's may be of another kind."""
     try:
-        times = Cron.parse(schedule.cron).upcoming(datetime.now(UTC), 1) if schedule.enabled else []
+        return Cron.parse(schedule.cron).upcoming(datetime.now(UTC), 1) if schedule.enabled else []
     except UserError:
-        return "?"
-    return _shown(times[0]) if times else "-"
+        return None
 
 
 def _shown(time: datetime) -> str:
+    time = time.astimezone(UTC)
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

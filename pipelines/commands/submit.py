@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hopline.runtime.errors import ExitCode, StaleBlessingError
-from pipelines.commands.parsing import Commands, add_config, add_server, client_of, command
+from pipelines.commands.parsing import Commands, add_config, add_preflight, add_server, client_of, command, preflight
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +44,7 @@ def add(commands: Commands) -> None:
         help="with --wait: stop following then; the run goes on",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
+    add_preflight(parser)
     add_server(parser)
 
 
@@ -60,6 +61,7 @@ def _submit(options: argparse.Namespace) -> int:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     for line in _estimate(config):
         console.print(line, markup=False, soft_wrap=True)
+    preflight(options, config)
     if options.dry_run:
         _print_plan(submission, console)
         return ExitCode.DONE

@@ -2,7 +2,6 @@
 
 import json
 import os
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +13,22 @@ import urllib3
 import yaml
 from kubernetes.client import ApiClient, ApiException, AuthorizationV1Api, CoreV1Api, VersionApi
 
+from hopline.runtime.errors import HoplineError
 from pipelines.config.config import Config
+from pipelines.config.workers import job_of
 from pipelines.doctor.check import Answer, Check, missing, ok, unknown
 from pipelines.doctor.programs import Version, shown, version_of
+from pipelines.kubeflow.connection import Connection, Server
 
 OLDEST_KUBERNETES = (1, 31)  # of a Job's success policy
 KUBEFLOW: Version = (2, 17)
 SELF = "self"  # instead of a service account: whoever the kubeconfig says we are
 RUNNER = "pipeline-runner"  # Kubeflow's own account for steps
+PROFILE = "default-editor"  # the same, in a namespace of a multi-user installation
+KUEUE = "kueue.x-k8s.io"
+_PORT_FORWARD = (
+    "kubectl --namespace kubeflow port-forward service/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
+)
 _ROLE = Path(__file__).parents[2] / "k8s" / "base" / "role.yaml"
 _SECONDS = (5.0, 10.0)  # to connect, to read
 _APPLY = "apply our overlay of this namespace: kubectl apply -k k8s/overlays/kubeflow (gke-kubeflow on GKE)"
@@ -39,8 +46,10 @@ class Place:
         account: as whom the launcher runs: NAMESPACE/NAME of a service account, or "self".
         workers: service account of the training workers.
         claims: PersistentVolumeClaims that steps or workers mount.
-        secrets: Secrets with the environment of steps or workers.
-        host: URL of Kubeflow Pipelines, "" if it is not asked.
+        secrets: Secrets with the environment of steps or workers, or by which their images are pulled.
+        queue: LocalQueue of the workers' Job, "" for none.
+        server: Kubeflow Pipelines, None if it is not asked.
+        launches: whether training is a Job of its own.
     """
 
     namespace: str
@@ -48,19 +57,26 @@ class Place:
     workers: str
     claims: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    host: str = ""
+    queue: str = ""
+    server: Server | None = None
+    launches: bool = True
 
     @classmethod
-    def of(cls, config: Config, namespace: str, account: str, host: str) -> Self:
+    def of(cls, config: Config, namespace: str, account: str, server: Server | None) -> Self:
         """What `config` names, in `namespace`; without an `account` the one that steps are given."""
-        steps = f"{namespace}/{config.cluster.service_account or RUNNER}"
+        cluster, job = config.cluster, job_of(config)
+        # In a multi-user installation steps run in a profile's namespace, as its account.
+        usual = PROFILE if server and server.namespace else RUNNER
         return cls(
             namespace=namespace,
-            account=account or steps,
-            workers=config.job.service_account,
-            claims=_names(config.cluster.claim, config.job.claim),
-            secrets=_names(config.cluster.secret, config.cluster.webhook_secret, config.job.secret),
-            host=host,
+            account=account or f"{namespace}/{cluster.service_account or usual}",
+            workers=job.service_account,
+            claims=_names(cluster.claim, job.claim),
+            secrets=_names(
+                cluster.secret, cluster.webhook_secret, job.secret, *cluster.pull_secrets, *job.pull_secrets
+            ),
+            queue=job.queue,
+            server=server,
         )
 
 
@@ -78,21 +94,33 @@ class Right:
 
 def checks(place: Place) -> list[Check]:
     """For the cluster of the kubeconfig's current context."""
-    found = [
-        Check("Kubernetes", _asking(version)),
-        Check("namespace", _asking(lambda client: there(client, "namespaces", place.namespace))),
-        Check("launcher's rights", _asking(lambda client: rights(client, place))),
-        Check(
-            "workers' account", _asking(lambda client: there(client, "serviceaccounts", place.workers, place.namespace))
-        ),
-    ]
+    found = [Check("Kubernetes", _asking(version)), *objects(place)]
+    if place.server:
+        server = place.server
+        found.append(Check("Kubeflow Pipelines", lambda: kubeflow(server)))
+        found.append(Check("its credentials", lambda: credentials(server)))
+    return found
+
+
+def objects(place: Place) -> list[Check]:
+    """That what a run needs of its namespace is there: without it the run's pods would wait without end."""
+    found = [Check("namespace", _asking(lambda client: there(client, "namespaces", place.namespace)))]
+    namespace, _, name = place.account.partition("/")
+    if name:
+        look = partial(there, kind="serviceaccounts", name=name, namespace=namespace)
+        found.append(Check("steps' account", _asking(look)))
+    if place.launches:
+        found.append(Check("launcher's rights", _asking(lambda client: rights(client, place))))
+        look = partial(there, kind="serviceaccounts", name=place.workers, namespace=place.namespace)
+        found.append(Check("workers' account", _asking(look)))
     for claim in place.claims:
         found.append(Check(f"volume {claim}", _asking(partial(volume, name=claim, namespace=place.namespace))))
     for secret in place.secrets:
         look = partial(there, kind="secrets", name=secret, namespace=place.namespace)
         found.append(Check(f"Secret {secret}", _asking(look)))
-    if place.host:
-        found.append(Check("Kubeflow Pipelines", lambda: kubeflow(place.host)))
+    if place.queue:
+        look = partial(local_queue, name=place.queue, namespace=place.namespace)
+        found.append(Check(f"queue {place.queue}", _asking(look)))
     return found
 
 
@@ -185,27 +213,61 @@ def _allowed(client: ApiClient, place: Place, right: Right) -> bool:
     return bool(answer.status.allowed)
 
 
-def kubeflow(host: str) -> Answer:
-    """Whether Kubeflow Pipelines answers, and is of the version that hopline is made for."""
-    url = f"{host.rstrip('/')}/apis/v2beta1/healthz"
-    remedy = (
-        "kubectl --namespace kubeflow port-forward service/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
-    )
-    if not url.startswith(("http://", "https://")):
-        return missing(f'"{host}" is no URL', remedy)
+def local_queue(client: ApiClient, name: str, namespace: str) -> Answer:
+    """Whether the cluster has Kueue, and Kueue this queue."""
+    group = f"/apis/{KUEUE}"
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS[1]) as answer:  # noqa: S310  checked above
-            said = str(json.loads(answer.read(100_000))["tag_name"])
-    except OSError as error:
-        return missing(f"no answer from {url}: {error}", remedy)
-    except (ValueError, KeyError, TypeError):
-        return missing(f"{url} is not Kubeflow Pipelines", remedy)
+        preferred = _json(client, group)["preferredVersion"]["version"]
+        queue = _json(client, f"{group}/{preferred}/namespaces/{namespace}/localqueues/{name}")
+    except ApiException as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return missing(f"{name} is not there", "install Kueue and make the LocalQueue, or leave job.queue empty")
+    conditions = queue.get("status", {}).get("conditions", [])
+    inactive = next((c for c in conditions if c["type"] == "Active" and c["status"] == "False"), None)
+    if inactive:
+        return missing(f"it is not active: {inactive.get('message', '')}", "mend its ClusterQueue")
+    return ok(f"{name} of {queue.get('spec', {}).get('clusterQueue', 'a ClusterQueue')}")
+
+
+def kubeflow(server: Server) -> Answer:
+    """Whether Kubeflow Pipelines answers, and is of the version that hopline is made for."""
+    try:
+        answer = Connection(server, patience=0.0).get("/apis/v2beta1/healthz")
+    except HoplineError as error:
+        return missing(error.message, f"{error.remedy}; the way there: {_PORT_FORWARD}")
+    if not isinstance(said := answer.get("tag_name"), str):
+        return missing(f"{server.host} is not Kubeflow Pipelines", f"correct --host; the way there: {_PORT_FORWARD}")
     found = version_of(said)
     if found is None:
         return unknown(f"it says that its version is {said}", f"see that it is {shown(KUBEFLOW)}")
     if found < KUBEFLOW:
         return missing(f"{said}, but {shown(KUBEFLOW)} is needed", "upgrade it: docs/upgrading.md")
     return ok(said) if found[:2] == KUBEFLOW else unknown(f"{said}; hopline is tested with {shown(KUBEFLOW)}")
+
+
+def credentials(server: Server) -> Answer:
+    """Whether Kubeflow Pipelines lets us list the runs of the namespace."""
+    connection = Connection(server, patience=0.0)
+    try:
+        connection.get("/apis/v2beta1/runs", namespace=connection.namespace, page_size=1)
+    except HoplineError as error:
+        return missing(error.message, error.remedy)
+    return ok(f"they let us see runs{f' in {connection.namespace}' if connection.namespace else ''}")
+
+
+def _json(client: ApiClient, path: str) -> dict[str, Any]:
+    """The object at `path`."""
+    answer = client.call_api(
+        path,
+        "GET",
+        header_params={"Accept": "application/json"},
+        auth_settings=["BearerToken"],
+        _preload_content=False,
+        _return_http_data_only=True,
+        _request_timeout=_SECONDS,
+    )
+    return dict(json.loads(answer.data))
 
 
 def _asking(look: Callable[[ApiClient], Answer]) -> Callable[[], Answer]:

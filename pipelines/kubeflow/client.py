@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from hopline.runtime.errors import UserError
-from pipelines.kubeflow.connection import Connection, NotFoundError
+from pipelines.kubeflow.connection import Connection, NotFoundError, StrangeAnswerError
 from pipelines.kubeflow.resources import (
     ENDED,
     Json,
@@ -20,6 +20,7 @@ from pipelines.kubeflow.resources import (
 
 _API = "/apis/v2beta1"
 _PAGE = 100
+Thing = TypeVar("Thing")
 
 
 class Client:
@@ -45,7 +46,7 @@ class Client:
     def find_pipeline(self, name: str) -> str | None:
         """The id of the pipeline `name`, if there is one."""
         found = self._pipeline(name)
-        return found["pipeline_id"] if found else None
+        return self._read(_pipeline_id, found) if found else None
 
     def pipeline(self, name: str, description: str) -> str:
         """The id of the pipeline `name`, which is made if there is none."""
@@ -54,12 +55,12 @@ class Client:
             lambda: self._pipeline(name),
             body=_filled(name=name, display_name=name, description=description, namespace=self.namespace),
         )
-        return str(found["pipeline_id"])
+        return self._read(_pipeline_id, found)
 
     def find_version(self, pipeline: str, name: str) -> Version | None:
         """The version `name` of the pipeline with this id, if there is one."""
         found = self._version(pipeline, name)
-        return version_of(found) if found else None
+        return self._read(version_of, found) if found else None
 
     def upload_version(
         self, pipeline: str, name: str, content: bytes, *, description: str = "", tags: Mapping[str, str] | None = None
@@ -72,17 +73,17 @@ class Client:
             query={**query, "tags": json.dumps(dict(tags)) if tags else ""},
             file=("pipeline.yaml", content),
         )
-        return version_of(created)
+        return self._read(version_of, created)
 
     def versions(self, pipeline: str) -> Iterator[Version]:
         """All versions of the pipeline with this id, newest first."""
         found = self._list(f"pipelines/{quote(pipeline)}/versions", "pipeline_versions", sort_by="created_at desc")
-        return map(version_of, found)
+        return (self._read(version_of, each) for each in found)
 
     def find_experiment(self, name: str) -> str | None:
         """The id of the experiment `name`, if there is one."""
         found = self._experiment(name)
-        return found["experiment_id"] if found else None
+        return self._read(_experiment_id, found) if found else None
 
     def experiment(self, name: str) -> str:
         """The id of the experiment `name`, which is made if there is none."""
@@ -91,7 +92,7 @@ class Client:
             lambda: self._experiment(name),
             body=_filled(display_name=name, namespace=self.namespace),
         )
-        return str(found["experiment_id"])
+        return self._read(_experiment_id, found)
 
     def create_run(
         self,
@@ -111,7 +112,7 @@ class Client:
             query = _filter(display_name=name, description=description)
             return next(self._list("runs", "runs", filter=query, experiment_id=experiment), None)
 
-        return run_of(self._connection.create(f"{_API}/runs", find, body=body))
+        return self._read(run_of, self._connection.create(f"{_API}/runs", find, body=body))
 
     def run(self, identity: str) -> Run:
         """The run with this id.
@@ -119,17 +120,19 @@ class Client:
         Raises:
             NotFoundError: there is none.
         """
-        return run_of(self._connection.get(f"{_API}/runs/{quote(identity, safe='')}"))
+        return self._read(run_of, self._connection.get(f"{_API}/runs/{quote(identity, safe='')}"))
 
     def runs(self, experiment: str = "") -> Iterator[Run]:
         """The runs, of one experiment if its id is given, newest first; fetched as they are taken."""
         place = {"experiment_id": experiment} if experiment else {"namespace": self.namespace}
-        return map(run_of, self._list("runs", "runs", sort_by="created_at desc", **place))
+        found = self._list("runs", "runs", sort_by="created_at desc", **place)
+        return (self._read(run_of, each) for each in found)
 
     def runs_of(self, recurring_run: str) -> Iterator[Run]:
         """The runs that the schedule with this id has started, newest first; fetched as they are taken."""
         query = {"filter": _filter(recurring_run_id=recurring_run), "namespace": self.namespace}
-        return map(run_of, self._list("runs", "runs", sort_by="created_at desc", **query))
+        found = self._list("runs", "runs", sort_by="created_at desc", **query)
+        return (self._read(run_of, each) for each in found)
 
     def terminate(self, identity: str) -> None:
         """Ends the run with this id; one that has ended, or that somebody else is ending, is left as it is."""
@@ -190,13 +193,13 @@ class Client:
             found = self._list("recurringruns", "recurringRuns", filter=query, experiment_id=experiment)
             return next(found, None)
 
-        return recurring_run_of(self._connection.create(f"{_API}/recurringruns", find, body=body))
+        return self._read(recurring_run_of, self._connection.create(f"{_API}/recurringruns", find, body=body))
 
     def recurring_runs(self, experiment: str = "") -> Iterator[RecurringRun]:
         """All schedules, of one experiment if its id is given, newest first."""
         place = {"experiment_id": experiment} if experiment else {"namespace": self.namespace}
         found = self._list("recurringruns", "recurringRuns", sort_by="created_at desc", **place)
-        return map(recurring_run_of, found)
+        return (self._read(recurring_run_of, each) for each in found)
 
     def enable_recurring_run(self, identity: str, *, enabled: bool) -> None:
         """Lets the schedule with this id fire, or no more."""
@@ -229,10 +232,28 @@ class Client:
         token = ""
         while True:
             page = self._connection.get(f"{_API}/{path}", **query, page_size=_PAGE, page_token=token)
+            # An empty field is left out, so that an empty page is {}; whatever else answers has fields of its own.
+            if not page.keys() <= {key, "next_page_token", "total_size"} or not isinstance(page.get(key, []), list):
+                raise StrangeAnswerError(self.host, page)
             yield from page.get(key, [])
             token = page.get("next_page_token", "")
             if not token:
                 return
+
+    def _read(self, reader: Callable[[Json], Thing], content: Json) -> Thing:
+        """What `reader` makes of an answer; one that it cannot read is not of the API's form."""
+        try:
+            return reader(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StrangeAnswerError(self.host, content) from error
+
+
+def _pipeline_id(content: Json) -> str:
+    return str(content["pipeline_id"])
+
+
+def _experiment_id(content: Json) -> str:
+    return str(content["experiment_id"])
 
 
 def _recurring(identity: str) -> str:

@@ -51,6 +51,17 @@ class ConflictError(UserError):
     """The server has such a thing already."""
 
 
+class StrangeAnswerError(UserError):
+    """What answers is no Kubeflow Pipelines server, or one of another kind."""
+
+    def __init__(self, host: str, answer: object) -> None:
+        shown = answer if isinstance(answer, bytes) else json.dumps(answer)
+        super().__init__(
+            f"{host} does not answer as a Kubeflow Pipelines server does: {shown[:60]!r}",
+            remedy="correct --host; where a login page stands before the server, pass a token with --token-file",
+        )
+
+
 class UnreachableError(InternalError):
     """The server did not answer, or failed itself, for as long as we had patience."""
 
@@ -94,10 +105,11 @@ class Connection:
 
         Raises:
             NotFoundError: there is no such thing.
+            StrangeAnswerError: the answer is no JSON object.
             UnreachableError: the server did not answer in time.
             UserError: it refuses.
         """
-        return dict(_parsed(self.host, self.patiently("GET", path, query=query)))
+        return _parsed(self.host, self.patiently("GET", path, query=query))
 
     def patiently(self, method: str, path: str, **request: Any) -> bytes:
         """The body of the answer to a request that does no harm when it is made twice; see `once` and `get`."""
@@ -122,7 +134,7 @@ class Connection:
         again = pauses(self.patience)
         while True:
             try:
-                return dict(_parsed(self.host, self.once("POST", path, **request)))
+                return _parsed(self.host, self.once("POST", path, **request))
             except (ConflictError, UnreachableError) as error:
                 seconds = None if isinstance(error, ConflictError) else next(again, None)
                 if seconds is not None:
@@ -253,16 +265,16 @@ def _message(error: Any) -> str:
         return str(error.reason)
 
 
-def _parsed(host: str, text: bytes) -> Any:
-    """The answer's JSON; what is none comes from something between us and the server.
+def _parsed(host: str, text: bytes) -> Json:
+    """The answer's JSON object; what is none comes from something between us and the server.
 
     Raises:
-        UserError: it is none.
+        StrangeAnswerError: it is none.
     """
     try:
-        return json.loads(text or b"{}")
+        content = json.loads(text or b"{}")
     except ValueError as error:
-        raise UserError(
-            f"{host} does not answer as a Kubeflow Pipelines server does: {text[:60]!r}",
-            remedy="correct --host; where a login page stands before the server, pass a token with --token-file",
-        ) from error
+        raise StrangeAnswerError(host, text) from error
+    if not isinstance(content, dict):
+        raise StrangeAnswerError(host, text)
+    return content

@@ -4,7 +4,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hopline.runtime.errors import InternalError, UserError
 from pipelines.kubeflow.client import Client
@@ -125,6 +125,35 @@ def delete(client: Client, name: str, say: Say, *, end_runs: bool, sleep: Sleep 
             say(f"ending run {run.id}")
         _await_end(client, schedule, say, sleep)
         client.delete_recurring_run(schedule.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What became of a schedule's runs, of the newest RECENT.
+
+    Attributes:
+        active: runs that have not ended.
+        last: the newest that has ended; None for none.
+        success: the newest that was one; None for none.
+    """
+
+    active: tuple[Run, ...] = ()
+    last: Run | None = None
+    success: Run | None = None
+
+
+def history(client: Client, schedule: RecurringRun) -> History:
+    """The schedule's runs, looked at from the newest on, up to the first success."""
+    active: list[Run] = []
+    last = None
+    for run in itertools.islice(client.runs_of(schedule.id), RECENT):
+        if not run.ended:
+            active.append(run)
+            continue
+        last = last or run
+        if run.state == "SUCCEEDED":
+            return History(active=tuple(active), last=last, success=run)
+    return History(active=tuple(active), last=last)
 
 
 def active_runs(client: Client, schedule: RecurringRun) -> list[Run]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from components.images import tag_of
 from components.steps import IMAGES, image_of
 from hopline.artifacts import git_revision
 from hopline.config.corpus import EMBEDDED_CORPORA
@@ -101,7 +102,7 @@ def warnings(config: Config, submission: Submission) -> Iterable[str]:
     if submission.revision and config.cluster.tag == VERSION:
         yield (
             f"the images' tag {VERSION} names no commit: Kubeflow takes results of other code under that name for this "
-            f"code's; build with `make images`, and --set cluster.tag={_tag(submission.revision)}"
+            f"code's; build with `make images`, and --set cluster.tag={tag_of(submission.revision)}"
         )
 
 
@@ -159,8 +160,3 @@ def _require_reachable(key: str, place: str, config: Config) -> None:
             remedy=f"copy it to an object store and name it {' or '.join(f'{store}...' for store in _STORES)}; or to a "
             "volume, with cluster.claim for its name and cluster.mount for its place",
         )
-
-
-def _tag(revision: str) -> str:
-    """The tag that `make images` gives to this revision."""
-    return revision[:12] + ("-changes" if revision.endswith(_CHANGES) else "")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.images import CONTROL
 from components.steps import IMAGES
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +29,6 @@ class World:
         self.folder, self.port = folder, port
         self.checkout = folder / "checkout"
         shutil.copytree(ROOT / "k8s", self.checkout / "k8s")
-        (self.checkout / "hopline").mkdir()
-        shutil.copy(ROOT / "hopline" / "images.py", self.checkout / "hopline")
         (folder / "bin").mkdir()
         for name in PROGRAMS:
             (folder / "bin" / name).symlink_to(FAKE)
@@ -121,7 +118,7 @@ def test_up_makes_all_in_its_order_and_leaves_the_way_open(world):
     )
     (loaded,) = world.called("kind load")
     built = {image.partition(":")[0] for image in IMAGES.values()}
-    assert set(loaded.split()[5:]) == {CONTROL} | {f"{name}:{TAG}" for name in built}
+    assert set(loaded.split()[5:]) == {f"{name}:{TAG}" for name in built}
     assert world.forwarding()
 
 

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from hopline.config.train import DROP_KEYS, TrainConfig
-from hopline.model.network import Drop, keep_all
+from hopline.model.drop import Drop, keep_all
 
 # Where units are dropped, and the key of [train] that says how many.
 RATES = {

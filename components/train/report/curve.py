@@ -49,7 +49,7 @@ class Curve:
 class CurveRecorder:
     """Takes the log's records one by one and keeps runs of neighbouring steps; of too many, pairs become one run.
 
-    A record costs microseconds, and the memory is 200 KB whatever the number of steps (docs/experiments.md).
+    A record costs microseconds, and the memory is 200 KB whatever the number of steps (docs/decisions.md).
     """
 
     def __init__(self) -> None:

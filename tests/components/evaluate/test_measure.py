@@ -6,26 +6,13 @@ import numpy as np
 import pytest
 
 from components.evaluate import compare
-from components.evaluate.baselines import Baseline
-from components.evaluate.calibration import Bin
 from components.evaluate.decide import decide
-from components.evaluate.measure import Artifact, Measurement, Side, compare_sides, plain
+from components.evaluate.measure import plain
 from components.evaluate.page import NONE
 from components.evaluate.plots import pictures
 from components.evaluate.report import render
-from components.evaluate.scores import Scores
-from components.evaluate.text import Document
-from hopline import artifacts, schema
-from hopline.config.evaluate import EvaluateConfig
-
-RULE = EvaluateConfig(beat="none")
-BASELINES = {"unigram": Baseline(5.0), "kneser_ney_2": Baseline(None, "too short")}
-
-
-def make_artifact(folder, fingerprint):
-    folder.mkdir()
-    facts = {"vocabulary_size": 12, "parameters": 5, "fingerprint": fingerprint}
-    return Artifact(folder, artifacts.seal(folder, "model", parents={}, config={}, facts=facts))
+from hopline import schema
+from tests.components.evaluate.synthetic import RULE, make_artifact, measurement, side
 
 
 @pytest.fixture
@@ -38,25 +25,8 @@ def standing(tmp_path):
     return make_artifact(tmp_path / "champion", "old")
 
 
-def side(artifact, nll, ids=None, unknown_types=1, documents=1):
-    nll = np.asarray(nll, np.float32)
-    ids = np.full(len(nll), 3) if ids is None else np.asarray(ids)
-    lengths = np.full(documents, len(nll) // documents)
-    lengths[-1] += len(nll) - lengths.sum()
-    scores = Scores(nll, ids, (ids - 1).astype(np.int32), tuple(f"w{number}" for number in range(12)), lengths)
-    costs = np.full(12, math.log(unknown_types))
-    return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown_types)
-
-
-def measurement(challenger, champion=None, rule=RULE, by=compare.TOKENS):
-    texts = [Document(f"d{number}", "x" * 10) for number in range(len(challenger.scores.lengths))]
-    difference = compare_sides(challenger, champion, by, texts, rule) if champion else None
-    bins = [Bin(0.01, 0.0, 40), Bin(0.5, 0.6, 3)]
-    return Measurement("test", texts, challenger, champion, by, difference, BASELINES, bins, {})
-
-
 def test_perplexities_and_bits_follow_from_the_scores(artifact):
-    numbers = side(artifact, [1, 2, 3], [3, schema.UNKNOWN, 4], unknown_types=8).numbers(characters=10)
+    numbers = side(artifact, [1, 2, 3], [3, schema.UNKNOWN, 4], unknown_types=8).numbers
     assert numbers["perplexity"] == pytest.approx(math.exp(2))
     assert numbers["comparable_perplexity"] == pytest.approx(math.exp(2 + math.log(8) / 3))
     assert numbers["bits_per_character"] == pytest.approx((6 + math.log(8)) / math.log(2) / 10)

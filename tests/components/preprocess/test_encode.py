@@ -3,20 +3,23 @@
 import dataclasses
 import itertools
 import json
+import os
 import random
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.preprocess.encode import Tokeniser, encode
+from components.preprocess import encode as encode_module
+from components.preprocess.encode import Encoding, Tokeniser, encode
+from components.preprocess.overlap import compare
 from components.preprocess.plan import cut
 from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import source_files
 from hopline.model.streams import read_shard
 from hopline.runtime.errors import UserError
-from hopline.schema import SPLITS, UNKNOWN
+from hopline.schema import EOS, SPLITS, UNKNOWN
 from tests.support import PlainTransform
 
 WORDS = [f"w{number}" for number in range(20)]
@@ -47,8 +50,8 @@ def run(tmp_path, tokeniser):
         folders = []
         for work in cut(files, documents, shard_bytes):
             folders.append(tmp_path / f"ranges-{documents}-{shard_bytes}" / str(work.index))
-            words = len(WORDS) + 3
-            encode(work, folders[-1], tokeniser, corpus=config, context=CONTEXT, words=words, report=lambda done: None)
+            encoding = Encoding(config, "whitespace", CONTEXT, len(WORDS) + 3, thinning=0)
+            encode(work, folders[-1], tokeniser, encoding, report=lambda done: None)
         return folders
 
     (tmp_path / "corpus").mkdir()
@@ -83,7 +86,7 @@ def test_the_token_stream_is_that_of_the_whole_documents_for_any_cut(tmp_path, r
         "e": " ".join(WORDS * 9),
     }
     write(tmp_path, **texts)
-    expected = {name: next(tokeniser([content.encode()]))[0].tolist() for name, content in texts.items() if content}
+    expected = {name: next(tokeniser([content.encode()])).ids.tolist() for name, content in texts.items() if content}
     assert streams(run(shard_bytes), "valid") == expected
 
 
@@ -130,7 +133,7 @@ def test_raw_text_lies_beside_the_passages_of_evaluation_splits_one_to_one(tmp_p
         assert [(line["document"], line["offset"]) for line in lines] == [(p.document, p.offset) for p in shard]
         for line, passage in zip(lines, shard, strict=True):
             (encoded,) = tokeniser([line["text"].encode()])
-            assert passage.tokens[passage.look_behind :].tolist() == encoded[0].tolist()
+            assert passage.tokens[passage.look_behind :].tolist() == encoded.ids.tolist()
 
 
 def test_encoding_a_range_again_gives_the_same_bytes(tmp_path, run):
@@ -158,8 +161,55 @@ def test_tallies_of_the_parts_add_up_to_that_of_the_whole(tmp_path, run):
     assert summary["tokens"] == len(tokens)
     assert summary["unknown_tokens"] == tokens.count(UNKNOWN)
     assert summary["unknown_types"] == 2
-    assert summary["types"] == len(set(tokens)) + 1
+    assert summary["types"] == len(set(tokens) - {UNKNOWN, EOS}) + 2
+    assert summary["words"] == len(tokens) - tokens.count(EOS)
     assert summary["word_counts"] == np.bincount(tokens, minlength=len(WORDS) + 3).tolist()
+
+
+@pytest.mark.parametrize("shard_bytes", [50, 333, 2000])
+def test_what_two_splits_share_does_not_depend_on_the_cuts(tmp_path, run, shard_bytes):
+    write(tmp_path, a=text(1, 60), b=text(2, 30), c="w1 w2\n")
+    whole, parts = run(1 << 20), run(shard_bytes)
+
+    def arrays(folders):
+        loaded = [np.load(folder / "valid.hashes.npz") for folder in folders]
+        return [np.concatenate([part[f"grams_{length}"] for part in loaded]).tolist() for length in (5, 13)]
+
+    assert arrays(parts) == arrays(whole)
+    assert len(arrays(whole)[0]) > 300
+    assert compare(hashes(parts), hashes(parts), (5, 13)).documents == 3
+
+
+def hashes(folders):
+    return [folder / "valid.hashes.npz" for folder in folders]
+
+
+def test_a_file_that_changes_while_it_is_read_leaves_no_folder(tmp_path, run, tokeniser, monkeypatch):
+    content = text(1, 20)
+    write(tmp_path, a=content)
+    path, read = tmp_path / "corpus" / "a", encode_module.pieces
+
+    def disturbed(work, config):
+        times = path.stat()
+        path.write_text(content[: len(content) // 2])
+        found = [*read(dataclasses.replace(work, segments=(dataclasses.replace(work.segments[0], end=-1),)), config)]
+        path.write_text(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return iter(found)
+
+    monkeypatch.setattr(encode_module, "pieces", disturbed)
+    with pytest.raises(UserError, match="a has changed while it was read"):
+        run(1 << 20)
+    assert list((tmp_path / "ranges-file-1048576").iterdir()) == []
+
+
+def test_a_file_that_is_shorter_than_it_was_is_refused(tmp_path, run):
+    write(tmp_path, a=text(1, 20))
+    config = CorpusConfig(train=str(tmp_path / "corpus"))
+    (work,) = cut(source_files(config, tmp_path), "file", 1 << 20)
+    write(tmp_path, a="w1 w2\n")
+    with pytest.raises(UserError, match="ends at byte 6"):
+        list(encode_module.pieces(work, config))
 
 
 def test_damaged_text_leaves_no_folder(tmp_path, run):

@@ -37,6 +37,14 @@ TRICKY_WORDS = [
 ]
 LINES = "".join(f"word{number % 17} word{number % 5} and the line {number % 3}\n" for number in range(400))
 LINE_ENDS = (ord("\n"), ord("\r"))
+OTHER = "".join(f"line {number % 3} and other{number % 13} word{number % 17}\n" for number in range(400))
+HAN = "".join(f"{chr(0x4E00 + number) * 9}\n" * 2 for number in range(90))
+COPY = {"train/a": LINES, "train/b": OTHER, "valid": OTHER}
+BAD_LINES = "".join(
+    json.dumps({"text": line}) + "\n" + "bad\n" * (number in (1, 190, 390))
+    for number, line in enumerate(LINES.split("\n"))
+)
+BY_PATTERN = {"train": "train", "valid": "valid"}
 PROMOTED = ("on", "\u00e0", "the", "never-here")
 
 
@@ -65,7 +73,9 @@ CASES = {
         shard_bytes=1000,
     ),
     "invalid UTF-8": case({"a": LINES, "b": b"good\nb\xffd\n"}),
-    "invalid UTF-8 replaced": case({"a": b"good b\xffd\n"}, corpus=ONE_SPLIT | {"invalid_utf8": "replace"}),
+    "invalid UTF-8 replaced": case(
+        {"a": b"good b\xffd\n"}, corpus=ONE_SPLIT | {"invalid_utf8": "replace"}, max_type_ratio=1.0
+    ),
     "damaged only in valid": case({"train": LINES, "valid": b"\0"}, corpus={"train": "train", "valid": "valid"}),
     "not JSON": case("{}\n", corpus=ONE_SPLIT | {"documents": "json-line"}),
     "one document to cut": case(LINES, corpus={}),
@@ -74,6 +84,23 @@ CASES = {
     "no word": case("\n \n"),
     "no word often enough": case("a b c", min_count=2),
     "only reserved words": case("<unk> <eos> <pad>\n"),
+    "no unknown word to learn from": case(
+        {"train": LINES, "valid": "the new line\n"}, corpus={"train": "train", "valid": "valid"}
+    ),
+    "one word": case("so so so\n" * 9),
+    "next to nothing": case("a\n"),
+    "too few words": case({"train": LINES, "valid": "the line\n"}, corpus=BY_PATTERN, min_tokens=3),
+    "words without blanks": case({"train": HAN, "valid": "\u6c34\u706b\n"}, corpus=BY_PATTERN),
+    "hardly a word twice": case("".join(f"word{number}\n" for number in range(90)) + "word1\n"),
+    "a copy held out": case({"train/a": LINES, "train/b": OTHER, "valid": OTHER}, corpus=BY_PATTERN),
+    "a copy held out, allowed": case(
+        {"train/a": LINES, "train/b": OTHER, "valid": OTHER}, corpus=BY_PATTERN, max_leak=1.0
+    ),
+    "lone CR": case("a b\rc a\r\nb c\r\ra b"),
+    "bad lines": case(BAD_LINES, corpus=ONE_SPLIT | {"documents": "json-line", "skip_lines": 3}, shard_bytes=2000),
+    "too many bad lines": case(
+        BAD_LINES, corpus=ONE_SPLIT | {"documents": "json-line", "skip_lines": 2}, shard_bytes=2000
+    ),
     "stale": case(LINES, stale=True),
     "no such runner": case(LINES, runner="NoSuchRunner"),
 }
@@ -217,36 +244,64 @@ def test_invalid_utf8_is_replaced_on_request(outcomes):
     assert "b\ufffdd" in outcomes["invalid UTF-8 replaced"].vocabulary
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("invalid UTF-8", "b is not UTF-8 at byte 6"),
-        ("damaged only in valid", "valid holds a NUL"),
-        ("not JSON", "line 1 (byte 0) is no document"),
-        ("one document to cut", "split is empty"),
-        ("no document in a split", "split is empty"),
-        ("unknown rate", "100.0% of the valid split is unknown"),
-        ("no word", "the vocabulary is empty"),
-        ("no word often enough", "the vocabulary is empty"),
-        ("only reserved words", "the vocabulary is empty"),
-        ("stale", "the corpus has changed"),
-        ("no such runner", "NoSuchRunner"),
-        ("champion's words, lowercase here", "preprocess.lowercase is true"),
-        ("champion's words, hardly any known", "of the train split is unknown"),
-    ],
-)
-def test_bad_input_is_the_users_error_in_its_own_words_and_leaves_no_output(outcomes, name, message):
+REFUSED = {
+    "invalid UTF-8": "b is not UTF-8 at byte 6",
+    "damaged only in valid": "valid holds a NUL",
+    "not JSON": "line 1 (byte 0) is no document",
+    "one document to cut": "split is empty",
+    "no document in a split": "split is empty",
+    "unknown rate": "none of the 2 words of the valid split is in the vocabulary of the training text",
+    "no unknown word to learn from": "the training text has no unknown word, but valid has 1",
+    "one word": "the training text has a single word, 27 times",
+    "next to nothing": "the training text has a single word, 1 times",
+    "too few words": "the valid split has 2 words, but preprocess.min_tokens asks for 3",
+    "words without blanks": "none of the 1 words of the valid split is in the vocabulary",
+    "hardly a word twice": "90 different words among 91 (98.9%), but preprocess.max_type_ratio allows 80.0%",
+    "a copy held out": "1 whole documents, stand in the training text too: valid (in b)",
+    "no word": "the training text holds no word, only blanks and line ends",
+    "too many bad lines": "3 lines are no documents and were left out, the first because ",
+    "no word often enough": "the vocabulary is empty",
+    "only reserved words": "the vocabulary is empty",
+    "stale": "the corpus has changed",
+    "no such runner": "NoSuchRunner",
+    "champion's words, lowercase here": "preprocess.lowercase is true",
+    "champion's words, hardly any known": "words of the train split is in the vocabulary of the champion",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_the_users_error_in_its_own_words_and_leaves_no_output(outcomes, name):
     outcome = outcomes[name]
     assert outcome.code == ExitCode.USER
-    assert message in outcome.failure.message
+    assert REFUSED[name] in outcome.failure.message
     assert outcome.failure.remedy
     assert not outcome.output.exists()
 
 
 def test_all_other_cases_end_well(outcomes):
-    failed = {name for name, outcome in outcomes.items() if outcome.code != ExitCode.DONE}
-    assert {name: outcomes[name].failure for name in failed if outcomes[name].code != ExitCode.USER} == {}
-    assert len(failed) == 13
+    failed = {name: outcome.failure for name, outcome in outcomes.items() if outcome.code != ExitCode.DONE}
+    assert {name: failure for name, failure in failed.items() if name not in REFUSED} == {}
+
+
+def test_what_a_held_out_split_shares_with_the_training_text_is_recorded(outcomes):
+    outcome = outcomes["a copy held out, allowed"]
+    found = outcome.statistics["valid"]["in_training"]
+    assert (found["documents"], found["13_grams"], found["5_grams"]) == (1, 1.0, 1.0)
+    assert found["files"] == [{"file": "valid", "in": "b", "share": 1.0, "documents": 1}]
+    assert outcome.manifest.facts["statistics"]["valid"]["in_training"] == found
+    assert "in_training" not in outcome.statistics["train"]
+
+
+def test_bad_lines_are_counted_over_all_ranges(outcomes):
+    assert len(outcomes["bad lines"].shards("train")) > 5
+    assert outcomes["bad lines"].manifest.facts["skipped_lines"] == 3
+    assert outcomes["one shard"].manifest.facts["skipped_lines"] == 0
+
+
+def test_a_line_ends_at_a_lone_carriage_return_too(outcomes):
+    outcome = outcomes["lone CR"]
+    names = [outcome.vocabulary[token] for token in outcome.tokens("train")["text"]]
+    assert names == ["a", "b", "<eos>", "c", "a", "<eos>", "b", "c", "<eos>", "<eos>", "a", "b"]
 
 
 def test_the_graph_loads_and_runs_where_tensorflow_transform_is_not_installed(outcomes):
@@ -279,11 +334,18 @@ def test_a_run_that_is_stopped_and_killed_continues_and_ends_with_the_same_bytes
     assert subprocess.run(command, env=child_environment(), check=False).returncode == ExitCode.DONE
     command = [sys.executable, "-m", "components.preprocess", *prepare(undisturbed, case(LINES, **options))]
     assert subprocess.run(command, env=child_environment(), check=False).returncode == ExitCode.DONE
-    files = [artifacts.verify(at / "examples", EXAMPLES).files for at in (folder, undisturbed)]
-    # Of the graph, TensorFlow writes the same content in different bytes each time.
-    graph = {"transform/saved_model.pb", "transform/fingerprint.pb"}
-    assert len(files[0]) > 150
-    assert {name for name, _ in files[0].items() ^ files[1].items()} <= graph
+    disturbed_manifest, manifest = (artifacts.verify(at / "examples", EXAMPLES) for at in (folder, undisturbed))
+    assert disturbed_manifest.files == manifest.files
+    assert disturbed_manifest.id == manifest.id
+    assert len(manifest.files) > 150
+
+
+def test_no_file_names_a_place_of_this_machine(world, outcomes):
+    files = [
+        path for path in (world / "hash" / "examples").rglob("*") if path.is_file() and path.name != "manifest.json"
+    ]
+    assert len(files) > 5
+    assert [path for path in files if str(world).encode() in path.read_bytes()] == []
 
 
 def test_the_program_leaves_with_its_code_and_finds_its_result_again(world, outcomes):

@@ -2,13 +2,12 @@
 
 import gzip
 import itertools
-import json
 
 import pytest
 
 from components.preprocess import reading
 from components.preprocess.plan import cut
-from components.preprocess.reading import batches, pieces, text_before
+from components.preprocess.reading import Skipped, batches, pieces, text_before
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import source_files, split_by_hash
 from hopline.runtime.errors import UserError
@@ -109,20 +108,37 @@ class TestRefusals:
             (b'{"body": "a"}', 'with a string "text"'),
             (b'{"text": 1}', 'with a string "text"'),
             (b'["text"]', 'with a string "text"'),
-            (b"[" * 100_000, "line 3"),
+            (b"[" * 100_000, "line 3 .byte 29. is no document: it is nested too deeply"),
+            (b'{"text": "a\\u0000b"}', r"line 3 .byte 29. spells a NUL by the escape \\u0000"),
+            (b'{"text": "\\ud83d"}', r"line 3 .byte 29. spells half a surrogate pair by the escape \\ud83d"),
         ],
     )
     def test_a_line_that_is_no_document_is_named_by_its_number(self, read, line, message):
         with pytest.raises(UserError, match=message):
             read(b'{"text": "first line here"}\n\n' + line, documents="json-line")
 
-    def test_half_a_surrogate_pair_is_no_text(self, read):
-        line = json.dumps({"text": "a\ud800b"}).encode()
-        with pytest.raises(UserError, match="not UTF-8"):
-            read(line, documents="json-line")
-        assert read(line, documents="json-line", invalid_utf8="replace")[0].text.decode() == "a\ufffdb"
+    def test_what_escapes_spell_and_text_cannot_hold_is_replaced_on_request(self, read):
+        line = b'{"text": "a\\ud800b\\u0000\\ud83d\\ude00"}'
+        (piece,) = read(line, documents="json-line", invalid_utf8="replace")
+        assert piece.text.decode() == "a\ufffdb\ufffd\U0001f600"
 
-    @pytest.mark.parametrize("name", ["text.gz", "text.bz2", "text.zst"])
+    def test_numbers_of_any_length_are_no_matter(self, read):
+        (piece,) = read(b'{"n": ' + b"9" * 5000 + b', "text": "a"}', documents="json-line")
+        assert piece.text == b"a"
+
+    def test_so_many_bad_lines_as_are_allowed_are_left_out_and_counted(self, tmp_path):
+        (tmp_path / "text").write_bytes(b'{"text": "a"}\n{"text": 1}\n\n{"text": "b"}\nnot json\n{"text": "c"}\n')
+        for most in (2, 3):
+            config = CorpusConfig(train=str(tmp_path / "text"), documents="json-line", skip_lines=most)
+            (work,) = cut(source_files(config, tmp_path), "json-line", 1 << 20)
+            skipped = Skipped()
+            assert [piece.text for piece in pieces(work, config, skipped)] == [b"a", b"b", b"c"]
+            assert skipped.lines == 2
+            assert "line 2" in skipped.first
+        with pytest.raises(UserError, match=r"line 5 .byte 41. is no document"):
+            list(pieces(work, CorpusConfig(documents="json-line", skip_lines=1)))
+
+    @pytest.mark.parametrize("name", ["text.gz", "text.BZ2", "text.xz", "text.zst"])
     def test_a_file_that_is_not_what_its_name_says_is_refused(self, read, name):
         with pytest.raises(UserError, match=f"{name} cannot be read"):
             read(b"plain text", name=name)

@@ -31,8 +31,13 @@ def test_unknown_words_are_counted_as_tokens_and_as_types():
     whole.add(tally([0, 2, 0, 0], unknown=[2, 3]))
     summary = whole.summary()
     assert (summary["tokens"], summary["unknown_tokens"], summary["unknown_types"]) == (10, 5, 3)
-    assert summary["unknown_rate"] == 0.5
-    assert summary["types"] == 2 + 3
+    assert summary["types"] == 1 + 3
+    assert (summary["words"], summary["type_ratio"]) == (9, 4 / 9)
+
+
+def test_line_ends_are_no_words_and_do_not_hide_unknown_ones():
+    assert tally([0, 5, 5, 0], unknown=[1]).unknown_rate == 1.0
+    assert tally([0, 0, 5, 0]).unknown_rate == 0.0
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):

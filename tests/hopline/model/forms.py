@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from hopline.model.network import MemoryNetwork
+from hopline.model.scoring import window_nll
 from hopline.schema import PAD
 
 V, E, K, M, T = 23, 12, 3, 6, 5
@@ -52,8 +54,18 @@ def some_tokens(batch=4, padding=0.2, length=M + T - 1):
     return np.where(random.random(tokens.shape) < padding, PAD, tokens)
 
 
-def parameters(model):
-    """The weights as `tests.reference.memn2n` takes them, float64."""
+def parameters(model, moved=()):
+    """The weights as `tests.reference.memn2n` takes them, float64.
+
+    Args:
+        model: the network.
+        moved: pairs of a variable and what to add to it.
+    """
+
+    def as_float64(variable):
+        value = keras.ops.convert_to_numpy(variable).astype("float64")
+        return value + sum(change for other, change in moved if other is variable)
+
     weights = {
         "A": model.key_table_VF, "C": model.value_table_VF, "W": model.logit_table_VF, "P": model.projection_FE,
         "P_O": model.output_projection_EF, "b": model.logit_bias_V, "T_A": model.hop.key_time_ME,
@@ -83,5 +95,11 @@ def parameters(model):
     return {**found, "hops": model.hops, "heads": model.heads}
 
 
-def as_float64(weight):
-    return keras.ops.convert_to_numpy(weight).astype("float64")
+def train(model, steps=3):
+    """A few steps of plain gradient descent."""
+    optimizer = keras.optimizers.SGD(0.5)
+    windows = some_tokens(length=M + T)
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(window_nll(model, tf.constant(windows)))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)

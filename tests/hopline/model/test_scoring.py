@@ -3,9 +3,11 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from hopline.model import scoring
 from hopline.model.network import MemoryNetwork
-from hopline.model.scoring import perplexity, score_stream, scoring_windows
+from hopline.model.scoring import perplexity, score_stream, scoring_windows, window_nll
 from hopline.model.streams import TokenStream
 from hopline.schema import PAD
 from tests.reference.memn2n import next_word_logits
@@ -39,7 +41,7 @@ def one_by_one(model, stream):
     for index, token in enumerate(stream.ids):
         if token != PAD:
             logits = next_word_logits(padded[index : index + M], hops=2, **parameters)
-            yield np.log(np.exp(logits).sum()) - logits[token]
+            yield np.log(np.exp(logits)[PAD + 1 :].sum()) - logits[token]  # padding is no word
 
 
 @pytest.mark.parametrize("targets", [1, 5, 64])
@@ -47,6 +49,37 @@ def test_every_token_is_scored_once_as_if_it_stood_alone(model, stream, targets)
     nll = score_stream(model, stream, targets)
     assert nll.shape == (stream.targets,)
     np.testing.assert_allclose(nll, list(one_by_one(model, stream)), atol=1e-5)
+
+
+def test_the_probabilities_of_all_words_sum_to_one(model):
+    contexts = np.tile([[3, PAD, 5, 7]], (V - 1, 1))
+    windows = np.concatenate([contexts, np.arange(V - 1)[:, None] + 1], axis=1).astype("int32")
+    assert np.exp(-window_nll(model, windows).numpy()).sum() == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8, 10, 11])
+def test_the_size_of_a_chunk_changes_no_score(model, stream, monkeypatch, chunk):
+    (windows, *_) = scoring_windows(stream, M, 5, sequences=2)
+    whole = window_nll(model, windows)
+    monkeypatch.setattr(scoring, "chunk_size", lambda vocabulary: chunk)
+    np.testing.assert_allclose(window_nll(model, windows), whole, rtol=1e-6)
+    unknown = tf.function(window_nll, input_signature=None, reduce_retracing=True)
+    dynamic = unknown.get_concrete_function(model, tf.TensorSpec([None, M + 5], tf.int32))
+    np.testing.assert_allclose(dynamic(tf.constant(windows)), whole, rtol=1e-6)
+
+
+def test_the_logits_of_a_large_vocabulary_are_never_there_all_at_once(monkeypatch):
+    rows = []
+    real = tf.nn.sparse_softmax_cross_entropy_with_logits
+    monkeypatch.setattr(
+        tf.nn, "sparse_softmax_cross_entropy_with_logits",
+        lambda labels, logits: (rows.append(logits.shape[0]), real(labels=labels, logits=logits))[1],
+    )  # fmt: skip
+    large = MemoryNetwork(vocabulary_size=200_001, width=2, hops=1, memory=M)
+    large.build((None, M))
+    window_nll(large, np.ones((4, M + 200), "int32"))
+    assert set(rows) == {scoring.chunk_size(200_001)}
+    assert rows[0] < 4 * 200
 
 
 @pytest.mark.parametrize("targets", [1, 3, 50])

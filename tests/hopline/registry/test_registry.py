@@ -371,6 +371,16 @@ def test_a_second_rollback_goes_further_back(registry, model):
         registry.rollback()
 
 
+@pytest.mark.parametrize("content", [b"torn", None])
+def test_a_rollback_to_a_damaged_version_is_refused(registry, model, content):
+    promote(registry, model("a"))
+    champion = promote(registry, model("b"))
+    overwrite(registry, "versions/1/saved_model/weights", content)
+    with pytest.raises(UserError, match=r"weights (differs from|is missing)"):
+        registry.rollback()
+    assert registry.champion() == champion
+
+
 def test_rollback_needs_a_champion(registry):
     with pytest.raises(UserError, match="no version before"):
         registry.rollback()

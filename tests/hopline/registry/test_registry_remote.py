@@ -135,3 +135,34 @@ def test_killed_after_the_pointer_moved_in_an_object_store_the_promotion_stands(
     assert remote_registry.history() == [champion, second]
     assert [version.number for version in remote_registry.lineage()] == [1, 2]
     assert b"Version 2 is champion" in remote_registry.backend.read("index.html").content
+
+
+def _media_type(uri: str, name: str) -> str:
+    bucket, _, prefix = uri.partition("://")[2].partition("/")
+    if uri.startswith("gs://"):
+        from google.cloud import storage
+
+        return storage.Client().bucket(bucket).get_blob(f"{prefix}/{name}").content_type
+    import boto3
+
+    return boto3.client("s3").head_object(Bucket=bucket, Key=f"{prefix}/{name}")["ContentType"]
+
+
+def test_a_browser_shows_the_page_in_a_bucket_as_a_page(remote_registry, model):
+    promote(remote_registry, model("a"))
+    assert _media_type(remote_registry.path, "index.html").startswith("text/html")
+    assert _media_type(remote_registry.path, "versions/1/card.md").startswith("text/markdown")
+
+
+@pytest.mark.parametrize("remote_registry", ["gs"], indirect=True)
+def test_a_page_that_was_overtaken_by_another_promotion_is_written_again(remote_registry, model, monkeypatch):
+    real, rivals = remote_registry.backend.write_text, [model("b")]
+
+    def overtaken(name, text):
+        if name == "index.html" and rivals:
+            promote(Registry(remote_registry.path), rivals.pop())
+        real(name, text)
+
+    monkeypatch.setattr(remote_registry.backend, "write_text", overtaken)
+    promote(remote_registry, model("a"))
+    assert b"Version 2 is champion" in remote_registry.backend.read("index.html").content

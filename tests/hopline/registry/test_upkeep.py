@@ -30,6 +30,7 @@ def test_prune_keeps_the_newest_and_always_champion_and_predecessor(registry, mo
     fill(registry, model, "abcde")
     assert prune(registry, 1) == [1, 2, 3]
     assert versions(registry) == {"4", "5"}
+    assert registry.backend.read("index.html").content.count(b"removed by prune") == 3
     assert [version.state for version in registry.lineage()] == ["removed"] * 3 + ["predecessor", "champion"]
     assert registry.rollback().version == 4
     assert states(registry, DAMAGED) == {}
@@ -68,6 +69,15 @@ def test_prune_keeps_one_at_least(local_registry, model, keep):
     fill(local_registry, model, "a")
     with pytest.raises(UserError, match=f"--keep is {keep}"):
         prune(local_registry, keep)
+
+
+def test_a_rollback_during_prune_keeps_what_it_may_need(bucket, model):
+    """In an object store no lock keeps writers apart."""
+    registry = Registry(f"{bucket('gs')}/registry")
+    fill(registry, model, "abcde")
+    assert doomed(registry, 1) == [1, 2, 3]
+    assert prune(registry, 1, lambda version: registry.rollback() if version == 1 else None) == [1, 2]
+    assert registry.rollback().version == 3
 
 
 def test_prune_makes_no_registry_where_none_was(local_registry):
@@ -141,6 +151,12 @@ def test_a_tampered_file_of_any_version_is_found(registry, model, content):
     overwrite(registry, "versions/1/saved_model/weights", content)
     assert set(states(registry, DAMAGED)) == {"versions/1"}
     assert registry.verify().version == 2
+
+
+def test_a_version_that_holds_another_model_whole_is_found(local_registry, model):
+    fill(local_registry, model, "ab")
+    folders.place(model("c"), local_registry.path / "versions" / "1")
+    assert "it holds model" in states(local_registry, DAMAGED)["versions/1"]
 
 
 def test_content_that_was_changed_behind_a_true_digest_is_found_in_an_object_store(bucket, model, tmp_path):

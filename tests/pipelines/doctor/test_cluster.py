@@ -15,13 +15,15 @@ from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
 from pipelines.doctor import cluster as doctor
 from pipelines.doctor.check import State, diagnose
+from pipelines.kubeflow.connection import Server as KubeflowServer
 from tests.components.train.launch.cluster.cluster import Cluster
 from tests.components.train.launch.cluster.server import Server
+from tests.pipelines.kubeflow.server import KubeflowServer as FakeKubeflow
 
-RUNNER = "system:serviceaccount:kubeflow:pipeline-runner"
+RUNNER = "system:serviceaccount:hopline:pipeline-runner"
 PLACE = doctor.Place(
     namespace="hopline",
-    account="kubeflow/pipeline-runner",
+    account="hopline/pipeline-runner",
     workers="hopline-worker",
     claims=("hopline",),
     secrets=("store",),
@@ -44,7 +46,12 @@ def granted(attributes):
 def server(tmp_path, monkeypatch):
     server = Server(Cluster())
     server.allowed = lambda user, attributes: user in {RUNNER, ""} and granted(attributes)
-    for kind, name in (("ServiceAccount", "hopline-worker"), ("Secret", "store"), ("PersistentVolumeClaim", "hopline")):
+    for kind, name in (
+        ("ServiceAccount", "hopline-worker"),
+        ("ServiceAccount", "pipeline-runner"),
+        ("Secret", "store"),
+        ("PersistentVolumeClaim", "hopline"),
+    ):
         server.cluster.add({"kind": kind, "metadata": {"name": name}})
     server.cluster.objects["PersistentVolumeClaim", "hopline"] |= {
         "spec": {"accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Bound"},
@@ -67,8 +74,12 @@ def answers(place=PLACE):
 
 def test_a_cluster_with_all_that_a_run_needs_passes(server):
     assert {name: answer.state for name, answer in answers().items()} == dict.fromkeys(
-        ["Kubernetes", "namespace", "launcher's rights", "workers' account", "volume hopline", "Secret store"], State.OK
-    )
+        [
+            "Kubernetes", "namespace", "steps' account", "launcher's rights", "workers' account", "volume hopline",
+            "Secret store",
+        ],
+        State.OK,
+    )  # fmt: skip
 
 
 def test_the_rights_asked_for_are_exactly_those_of_the_role(server):
@@ -90,7 +101,7 @@ def test_the_rights_asked_for_are_exactly_those_of_the_role(server):
 
 @pytest.mark.parametrize(
     ("account", "found"),
-    [("kubeflow/default", "create jobs.batch"), ("self", ""), ("kubeflow/pipeline-runner", "")],
+    [("hopline/default", "create jobs.batch"), ("self", ""), ("hopline/pipeline-runner", "")],
 )
 def test_the_account_that_is_asked_about_is_the_one_that_answers(server, account, found):
     answer = answers(replace(PLACE, account=account))["launcher's rights"]
@@ -117,6 +128,7 @@ def test_who_may_not_ask_for_others_is_told_so(server):
     ("kind", "name", "check"),
     [
         ("ServiceAccount", "hopline-worker", "workers' account"),
+        ("ServiceAccount", "pipeline-runner", "steps' account"),
         ("Secret", "store", "Secret store"),
         ("PersistentVolumeClaim", "hopline", "volume hopline"),
     ],
@@ -193,12 +205,12 @@ def kubeflow():
     ],
 )
 def test_kubeflow_is_known_by_its_version(kubeflow, said, status, state):
-    assert doctor.kubeflow(kubeflow(said, status)).state is state
+    assert doctor.kubeflow(KubeflowServer(host=kubeflow(said, status))).state is state
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:9", "localhost:8080", "file:///etc"])
 def test_a_host_that_is_not_kubeflow_is_missing_with_the_way_there(host):
-    answer = doctor.kubeflow(host)
+    answer = doctor.kubeflow(KubeflowServer(host=host))
     assert answer.state is State.MISSING
     assert "port-forward" in answer.remedy
 
@@ -206,10 +218,12 @@ def test_a_host_that_is_not_kubeflow_is_missing_with_the_way_there(host):
 def test_what_is_looked_for_is_what_the_configuration_names():
     sections = {"service_account": "steps", "secret": "one", "claim": "disk"}, {"service_account": "w", "secret": "one"}
     config = Config(cluster=ClusterConfig.from_mapping(sections[0]), job=JobConfig.from_mapping(sections[1]))
-    assert doctor.Place.of(config, "kubeflow", "", "") == doctor.Place(
+    assert doctor.Place.of(config, "kubeflow", "", None) == doctor.Place(
         namespace="kubeflow", account="kubeflow/steps", workers="w", claims=("disk",), secrets=("one",)
     )
-    assert doctor.Place.of(Config(), "kubeflow", "", "").account == "kubeflow/pipeline-runner"
+    assert doctor.Place.of(Config(), "kubeflow", "", None).account == "kubeflow/pipeline-runner"
+    profile = KubeflowServer(host="http://localhost", namespace="team-a")
+    assert doctor.Place.of(Config(), "team-a", "", profile).account == "team-a/default-editor"
 
 
 def test_the_command_ends_with_2_if_something_is_missing_and_with_0_if_not(server, capsys, monkeypatch):
@@ -219,3 +233,94 @@ def test_the_command_ends_with_2_if_something_is_missing_and_with_0_if_not(serve
     server.cluster.remove("ServiceAccount", "hopline-worker")
     assert main(arguments) == 2
     assert "hopline-worker is not there" in capsys.readouterr().out
+
+
+def test_the_command_asks_kubeflow_as_we_would_be_asked_to_prove_ourselves(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    kubeflow_server = FakeKubeflow()
+    kubeflow_server.token = "secret"
+    try:
+        arguments = ["doctor", "cluster", "--service-account", "self", "--host", kubeflow_server.url, "-o", "json"]
+        arguments += ["--kube-namespace", "hopline", "--namespace", "team-a"]
+
+        def state_of(name, *more):
+            main([*arguments, *more])
+            return {row["check"]: row["state"] for row in json.loads(capsys.readouterr().out)}[name]
+
+        assert state_of("its credentials") == "missing"
+        (tmp_path / "token").write_text("secret\n")
+        assert state_of("its credentials", "--token-file", str(tmp_path / "token")) == "ok"
+        (asked,) = kubeflow_server.called("run_service_list_runs")
+        assert asked.query["namespace"] == "team-a"
+        assert state_of("its credentials", "--ca-file", str(tmp_path / "nowhere")) == "missing"
+    finally:
+        kubeflow_server.close()
+
+
+CONFIG = """\
+[cluster]
+registry = "s3://models/x"
+secret = "store"
+launcher = "kubernetes"
+[job]
+store = "s3://models/training"
+pull_secrets = ["pull"]
+[schedule]
+display_name = "nightly"
+cron = "@daily"
+"""
+
+
+@pytest.fixture
+def command(server, tmp_path, capsys):
+    """Gives a command, without its last step; returns the code and what was said."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    server.cluster.add({"kind": "Secret", "metadata": {"name": "pull"}})
+
+    def call(*words, host="http://127.0.0.1:9"):
+        options = ["--config", str(tmp_path / "config.toml"), "--kube-namespace", "hopline", "--host", host]
+        code = main([*words, *options])
+        return code, "".join(capsys.readouterr())
+
+    return call
+
+
+LACKING = [("Secret", "store"), ("Secret", "pull"), ("ServiceAccount", "hopline-worker")]
+
+
+@pytest.mark.parametrize(("kind", "name"), [*LACKING, ("ServiceAccount", "pipeline-runner")])
+def test_what_a_run_would_wait_for_without_end_is_told_before_it_is_sent(server, command, kind, name):
+    assert command("submit", "--dry-run")[0] == 0
+    server.cluster.remove(kind, name)
+    for words in (("submit", "--dry-run"), ("schedule", "apply", "--dry-run")):
+        code, said = command(*words)
+        assert code == 2
+        assert f"{name} is not there" in said
+        assert "--no-preflight" in said
+    assert command("submit", "--dry-run", "--no-preflight")[0] == 0
+
+
+@pytest.mark.parametrize(("kind", "name"), LACKING[1:])
+def test_what_only_a_job_s_workers_need_is_not_asked_for_where_there_is_none(server, command, kind, name):
+    server.cluster.remove(kind, name)
+    assert command("submit", "--dry-run", "--launcher", "local")[0] == 0
+
+
+def test_what_nobody_lets_us_see_is_a_warning(server, command):
+    server.fault = lambda request: (403, "forbidden") if request.resource == "secrets" else None
+    code, said = command("submit", "--dry-run")
+    assert code == 0
+    assert "warning: Secret store" in said
+
+
+@pytest.mark.parametrize(("active", "state"), [("True", State.OK), ("False", State.MISSING), (None, State.MISSING)])
+def test_the_queue_of_the_workers_is_looked_for(server, active, state):
+    server.kueue = True
+    if active:
+        queue = {"kind": "LocalQueue", "metadata": {"name": "team"}, "spec": {"clusterQueue": "all"}}
+        server.cluster.add(queue)["status"] = {"conditions": [{"type": "Active", "status": active, "message": "no"}]}
+    assert answers(replace(PLACE, queue="team"))["queue team"].state is state
+
+
+def test_a_queue_without_kueue_is_missing(server):
+    assert answers(replace(PLACE, queue="team"))["queue team"].state is State.MISSING

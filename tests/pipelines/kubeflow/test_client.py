@@ -1,5 +1,8 @@
 """The client, against a server that checks every request."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
 from hopline.runtime.errors import ExitCode, UserError
@@ -7,6 +10,7 @@ from pipelines.compiled import pipeline_yaml
 from pipelines.config.config import Config
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import ConflictError, Connection, NotFoundError, Server, UnreachableError
+from pipelines.kubeflow.resources import Version
 from tests.pipelines.kubeflow.server import failing
 
 CONTENT = pipeline_yaml(Config()).encode()
@@ -210,6 +214,41 @@ def test_a_schedule_that_is_deleted_leaves_its_active_run_alone(server, client):
     client.delete_recurring_run(made.id)
     assert made.id not in server.recurring
     assert server.killed == []  # runs whose workflows have gone with the schedule
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"status":"ok"}', b"[]", b'"ok"', b"null", b"<html>", b'{"runs": "none"}', b'{"runs": [1]}', b'{"runs": [{}]}'],
+)
+@pytest.mark.parametrize("call", ["list", "experiment", "run", "submit"])
+def test_another_server_that_answers_everything_is_told_from_kubeflow(answer, call):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *arguments):
+            pass
+
+    other = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
+    client = Client(Connection(Server(host=f"http://127.0.0.1:{other.server_port}"), 0.0))
+    version = Version(id="1", pipeline="2", name="one")
+    calls = {
+        "list": lambda: list(client.runs()),
+        "experiment": lambda: client.experiment("one"),
+        "run": lambda: client.run("one"),
+        "submit": lambda: client.create_run("one", version, {}, experiment="1", description="one"),
+    }
+    with pytest.raises(UserError, match="does not answer as a Kubeflow Pipelines server does") as caught:
+        calls[call]()
+    assert "--host" in caught.value.remedy
+    other.shutdown()
+    other.server_close()
 
 
 def test_versions_are_listed_newest_first(client):

@@ -1,5 +1,6 @@
 """`hopline submit` and `hopline runs` in this process, against a server in memory."""
 
+import json
 import signal
 import threading
 
@@ -187,6 +188,38 @@ def test_runs_are_listed_newest_first_whole_or_by_experiment(server, call):
     code, _, err = call("runs", "list", "--experiment", "nowhere")
     assert code == ExitCode.USER
     assert "nowhere" in err
+
+
+@pytest.mark.parametrize("count", ["-3", "0", "many"])
+def test_a_count_of_runs_that_is_none_is_refused(call, capsys, count):
+    with pytest.raises(SystemExit) as caught:
+        call("runs", "list", "--count", count)
+    assert caught.value.code == ExitCode.USER
+    assert count in capsys.readouterr().err
+
+
+def test_runs_are_documents_where_they_are_asked_for(server, call, play):
+    play(succeed, fail)
+    call("submit", "--name", "first", "--wait")
+    call("submit", "--name", "second", "--wait")
+    listed = json.loads(call("runs", "list", "-o", "json")[1])
+    assert [(run["name"], run["state"]) for run in listed] == [("second", "FAILED"), ("first", "SUCCEEDED")]
+    first, second = (json.loads(call("runs", "show", run, "-o", "json")[1]) for run in server.runs)
+    assert first["records"]["promotion"]["version"] == 7
+    assert first["failure"] is None
+    assert {step["step"]: step["state"] for step in first["steps"]}["promote"] == "done"
+    assert second["failure"]["code"] == ExitCode.DIVERGED
+    assert second["failure"]["remedy"] == "lower it"
+    assert second["page"].endswith(second["id"])
+
+
+def test_a_run_that_is_waited_for_ends_in_a_document_too(server, call, play):
+    play(fail)
+    call("submit")
+    (run,) = server.runs
+    code, out, _ = call("runs", "show", run, "--wait", "-o", "json")
+    assert code == ExitCode.DIVERGED
+    assert json.loads(out)["state"] == "FAILED"
 
 
 def test_a_run_is_shown_with_its_steps_while_it_runs_and_after(server, call, play):

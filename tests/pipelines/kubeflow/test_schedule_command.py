@@ -1,5 +1,7 @@
 """`hopline schedule`, as a person gives it."""
 
+import json
+
 import pytest
 
 from hopline.runtime.errors import ExitCode
@@ -140,6 +142,53 @@ def test_a_schedule_that_we_do_not_read_is_listed_all_the_same(server, hopline):
         made["trigger"] = {"periodic_schedule": {"interval_second": "60"}}
     code, said = hopline("list")
     assert (code, "nightly" in said) == (ExitCode.DONE, True)
+
+
+def past_run(server, number, state):
+    """A run of the one schedule, newer than those before it."""
+    (made,) = server.recurring.values()
+    server.runs[f"run-{number}"] = {
+        "run_id": f"run-{number}", "display_name": f"nightly-{number}", "created_at": server.stamp(), "state": state,
+        "experiment_id": made["experiment_id"], "recurring_run_id": made["recurring_run_id"],
+        "finished_at": server.stamp(),
+    }  # fmt: skip
+    return server.runs[f"run-{number}"]
+
+
+def test_the_list_shows_the_last_success_and_why_the_last_run_failed(server, hopline):
+    hopline("apply")
+    assert "last success never" in hopline("list")[1]
+    success = past_run(server, 1, "SUCCEEDED")
+    said = hopline("list")[1]
+    assert "failed" not in said
+    past_run(server, 2, "FAILED")["error"] = {"message": "the store is away"}
+    said = hopline("list")[1]
+    assert f"last success {success['finished_at'].replace('T', ' ').replace('Z', ' UTC')}" in said
+    assert "run-2, failed: " in said
+    assert "the store is away" in said
+    past_run(server, 3, "SUCCEEDED")
+    assert "failed" not in hopline("list")[1]
+
+
+def test_the_list_is_a_document_where_one_is_asked_for(server, hopline):
+    assert json.loads(hopline("list", "-o", "json")[1]) == []
+    hopline("apply")
+    past_run(server, 1, "FAILED")
+    past_run(server, 2, "RUNNING")
+    (found,) = json.loads(hopline("list", "-o", "json")[1])
+    assert (found["name"], found["enabled"], found["active"]) == ("nightly", True, ["run-2"])
+    assert (found["last_success"], found["last_run"]) == (None, "run-1")
+    assert found["last_failure"]
+    assert found["next"].endswith(" 03:00:00 UTC")
+
+
+def test_a_schedule_with_a_long_past_is_not_read_to_its_beginning(server, hopline):
+    hopline("apply")
+    for number in range(450):
+        past_run(server, number, "FAILED")
+    before = len(server.called("run_service_list_runs"))
+    hopline("list")
+    assert len(server.called("run_service_list_runs")) - before <= 2
 
 
 def test_deleting_says_how_to_end_the_run_that_is_active(server, hopline):

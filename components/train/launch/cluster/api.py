@@ -92,6 +92,16 @@ class Api:
         """The warnings among the events of the object `uid`, oldest first as far as the server has it."""
         return self._items("Event", {"fieldSelector": f"involvedObject.uid={uid},type=Warning"})
 
+    def workloads(self, selector: str) -> list[Manifest] | None:
+        """Kueue's accounts of Jobs, with the labels `selector`; None if the cluster has no Kueue."""
+        group = self._object("GET", "/apis/kueue.x-k8s.io", absent=_NOT_FOUND)
+        if group is None:
+            return None
+        version = group["preferredVersion"]["version"]  # of which it has had several
+        path = f"/apis/kueue.x-k8s.io/{version}/namespaces/{self.namespace}/workloads"
+        text = self._request("GET", path, query={"labelSelector": selector})
+        return list(json.loads(text or b"{}").get("items", []))
+
     def log(self, pod: str, **query: str) -> str:
         """The log of a pod; "" while there is none or nobody can tell.  Asks once: the next time may do better."""
         known = {_BAD_REQUEST, _NOT_FOUND}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.train.launch.cluster import kueue
 from components.train.launch.cluster.api import Api, Manifest, UnreachableError, connect
 from components.train.launch.cluster.holders import adopt, others, release
 from components.train.launch.cluster.manifests import SPEC_ANNOTATION, Objects, build
@@ -190,8 +191,8 @@ def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]
         uid = job["metadata"]["uid"]
         for manifest in (objects.service, objects.policy):
             _create_owned(api, _owned(manifest, [_reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
-        started = adopt(api, objects.name, uid, launch.own, {"spec": {"suspend": False}})
-        how = "goes on with" if adopted else "started"
+        started = adopt(api, objects.name, uid, launch.own, kueue.start(job, launch.settings))
+        how = "goes on with" if adopted else "queued" if started and kueue.queue_of(started) else "started"
         print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
         return started or job, adopted
 

@@ -10,7 +10,7 @@ Manifest = dict[str, Any]
 
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 # Seconds that a worker may wait for what time alone seldom mends; an image is pulled for the fourth time after 70.
-_SOON, _LATER = 105.0, 600.0
+SOON_SECONDS, _LATER_SECONDS = 105.0, 600.0
 _STUCK = {
     "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff",
     "InvalidImageName", "RunContainerError",
@@ -66,10 +66,10 @@ def obstacle(pod: Manifest) -> Obstacle | None:
     waiting = _state(pod).get("waiting", {})
     reason = waiting.get("reason", "")
     if reason in _STUCK:
-        return Obstacle(f"{reason}: {waiting.get('message', '')}", _SOON)
+        return Obstacle(f"{reason}: {waiting.get('message', '')}", SOON_SECONDS)
     why = _unscheduled(pod)
     # A claim, a volume or a class that does not exist: no new node would help.
-    return Obstacle(why, _SOON) if "not found" in why else None
+    return Obstacle(why, SOON_SECONDS) if "not found" in why else None
 
 
 def unscheduled(pod: Manifest, seconds: float) -> Obstacle | None:
@@ -91,7 +91,7 @@ def unmounted(events: list[Manifest]) -> Obstacle | None:
         return None
     message = str(found[-1].get("message", ""))
     # Another node's hold on a volume is broken after six minutes; what does not exist does not come.
-    return Obstacle(f"{found[-1]['reason']}: {message}", _SOON if "not found" in message else _LATER)
+    return Obstacle(f"{found[-1]['reason']}: {message}", SOON_SECONDS if "not found" in message else _LATER_SECONDS)
 
 
 def _unscheduled(pod: Manifest) -> str:

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from components.train.launch.cluster import pods
+from components.train.launch.cluster import kueue, pods
 from components.train.launch.cluster.api import Api
 from components.train.launch.cluster.logs import ChiefLog, last_lines
 from hopline.runtime.errors import HoplineError, InternalError, PreemptedError, UserError
@@ -13,7 +13,7 @@ Manifest = dict[str, Any]
 # Survivors fail within seconds of a lost peer: who fell in this time fell together.
 _SETTLE_SECONDS = 10.0
 _QUOTA_SECONDS = 300.0  # for a quota to be free
-_MOUNT_LOOKS = 15  # between two questions for the events of a pod that is being made
+_MOUNT_LOOKS = 15  # between two questions why a pod is still being made, or the Job still queued
 _LINES = 20
 _SPENT = {"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"}
 
@@ -55,8 +55,9 @@ class Watch:
         self._blamed: list[pods.Fall] = []  # one of each time that workers fell
         self._told = ""
         self._since: dict[str, float] = {}  # seconds since each kind of obstacle keeps workers from starting
-        self._looks = 0
+        self._looks = self._queue_looks = 0
         self._unmounted: pods.Obstacle | None = None
+        self._queued: pods.Obstacle | None = None
         self._disrupted: dict[int, int] = {}  # how often, by worker
 
     def waited(self, seconds: float) -> None:
@@ -147,6 +148,12 @@ class Watch:
 
     def _obstacle(self, job: Manifest, found: list[Manifest]) -> tuple[str, int | None, pods.Obstacle | None]:
         """What keeps workers from starting, of which kind and which worker; the kind that is an error first."""
+        if job["spec"].get("suspend"):
+            if self._queue_looks % _MOUNT_LOOKS == 0:
+                self._queued = kueue.waiting(self._api, job)
+            self._queue_looks += 1
+            return "queue", None, self._queued
+        self._queue_looks = 0
         waiting = [pod for pod in found if pod.get("status", {}).get("phase") == "Pending"]
         for pod in waiting:
             if obstacle := pods.obstacle(pod):

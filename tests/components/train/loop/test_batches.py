@@ -24,6 +24,28 @@ def test_a_batch_is_a_function_of_seed_and_step(sampling):
 
 
 @pytest.mark.parametrize("sampling", ["random", "shuffled"])
+def test_a_batch_does_not_depend_on_those_asked_for_before(sampling):
+    last = batches(sampling=sampling).steps_per_epoch - 1
+    forward, backward = batches(sampling=sampling), batches(sampling=sampling)
+    steps = [0, last, last + 1, 3 * last, 7 * last + 2]  # over the ends of epochs
+    found = [forward.starts(step) for step in steps]
+    again = [backward.starts(step) for step in reversed(steps)]
+    np.testing.assert_array_equal(found, again[::-1])
+    assert (found[0] != found[2]).any(), "each epoch has an order of its own"
+
+
+def test_an_epoch_is_shuffled_once_and_not_at_each_step(monkeypatch):
+    source, shuffled = batches(sampling="shuffled"), []
+    draw = source._random
+    monkeypatch.setattr(
+        source, "_random", lambda counter, purpose=0: shuffled.append(counter) or draw(counter, purpose)
+    )
+    for step in range(2 * source.steps_per_epoch):
+        source.windows(step, 0, 4)
+    assert shuffled == [0, 1]
+
+
+@pytest.mark.parametrize("sampling", ["random", "shuffled"])
 def test_workers_shares_make_up_the_global_batch(sampling):
     source = batches(sampling=sampling)
     shares = [source.windows(3, first, 2) for first in (0, 2)]

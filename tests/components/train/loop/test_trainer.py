@@ -16,6 +16,10 @@ from hopline.runtime.errors import DivergedError, PreemptedError
 
 V = 30
 MODEL = ModelConfig(width=8, hops=2, memory=6, tie="output", init_stddev=0.3)
+OPTIONS = ModelConfig(
+    width=8, hops=2, memory=6, tie="all", bias=True, heads=2, norm=True, state_map="mlp", query="words", query_words=2,
+    projections=True, slot_words=2,
+)  # fmt: skip
 random = np.random.Generator(np.random.Philox(11))
 FREQUENT_FIRST = 1 / np.arange(1, V)
 TRAIN, VALID = (
@@ -25,13 +29,14 @@ TRAIN, VALID = (
 RECIPE = {"sequences": 4, "targets": 10, "epochs": 3, "learning_rate": 0.3, "checkpoint_seconds": 1e6}
 ADAMW = {
     "optimizer": "adamw", "learning_rate": 0.02, "adam_beta_2": 0.99, "weight_decay": 0.01, "warmup_steps": 5,
-    "sampling": "shuffled", "drop_words": 0.1, "drop_embeddings": 0.1, "drop_memory": 0.2, "drop_state": 0.2,
+    "sampling": "shuffled", "drop_words": 0.1, "drop_embeddings": 0.1, "drop_memory": 0.2, "drop_read": 0.1,
+    "drop_state": 0.2,
 }  # fmt: skip
-COSINE = {**ADAMW, "schedule": "cosine", "drop_shared": True, "average": "ema", "ema_decay": 0.9}
+COSINE = {**ADAMW, "model": OPTIONS, "schedule": "cosine", "drop_shared": True, "average": "ema", "ema_decay": 0.9}
 TAIL = {**ADAMW, "schedule": "constant", "average": "tail"}
 
 
-def train(folder, stop_at=None, **settings):
+def train(folder, stop_at=None, model=MODEL, **settings):
     """Trains in `folder`, and is told to stop before step `stop_at`; what the last checkpoint holds, and the log."""
     folder.mkdir(exist_ok=True)
     asked = iter(range(1, 1000))
@@ -42,7 +47,7 @@ def train(folder, stop_at=None, **settings):
         train=TRAIN,
         valid=VALID,
         vocabulary_size=V,
-        model_config=MODEL,
+        model_config=model,
         config=TrainConfig(**{**RECIPE, **settings}),
     )
     trainer.run(stopping=lambda: next(asked) == stop_at)

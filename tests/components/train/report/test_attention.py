@@ -32,7 +32,7 @@ def one_by_one(model, tokens, slots):
     found = []
     for at, target in enumerate(tokens.ids):
         window = tokens.windows([at], model.memory, 1)[:, :-1]
-        seen = len(window[0]) - 1 - max(np.nonzero(window[0] == PAD)[0], default=-1)
+        seen = min(len(window[0]) - 1 - max(np.nonzero(window[0] == PAD)[0], default=-1), model.slots)
         if target != PAD and seen == slots:
             found.append([np.array(probs)[0, 0, ::-1] for probs in model.attention(window)])
     return np.mean(found, axis=0), len(found)
@@ -44,6 +44,24 @@ def test_it_is_the_mean_over_all_targets_with_full_memory(model):
     attention = mean_attention(model, tokens, targets=T)
     assert (attention.targets, attention.slots) == (count, M)
     np.testing.assert_allclose(attention.means, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [
+    {"heads": 2}, {"slot_words": 3}, {"tie": "all", "heads": 2, "norm": True, "slot_words": 2, "projections": True},
+])  # fmt: skip
+def test_with_options_it_is_the_mean_of_all_heads_over_the_slots_that_there_are(options, tmp_path):
+    keras.utils.set_random_seed(5)
+    network = MemoryNetwork(vocabulary_size=V, width=E, hops=K, memory=M, init_stddev=0.6, **options)
+    network.build((None, M + T - 1))
+    tokens, slots = stream(30, 4, 60), M - options.get("slot_words", 1) + 1
+    expected, count = one_by_one(network, tokens, slots)
+    attention = mean_attention(network, tokens, targets=T)
+    assert (attention.targets, attention.slots, attention.means.shape) == (count, slots, (K, slots))
+    np.testing.assert_allclose(attention.means, expected, atol=1e-6)
+    np.testing.assert_allclose(attention.means.sum(axis=1), 1, atol=1e-5)
+    write_attention(network, tokens, T, tmp_path)
+    written = json.loads((tmp_path / ATTENTION_FILE).read_text())
+    assert (written["heads"], written["slot_words"]) == (network.heads, network.slot_words)
 
 
 def test_without_full_memory_the_targets_with_the_most_count(model):

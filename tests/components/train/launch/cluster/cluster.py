@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hopline.runtime.errors import HoplineError
 from tests.components.train.launch.cluster.rules import check, check_restricted
 
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -53,6 +54,8 @@ class Cluster:
         self.logs = {}  # by pod: (time, text)
         self.lives = {}
         self.quota = ""
+        self.queues = {}  # of Kueue: whether there is room, by name
+        self.default_queue = ""  # that a Job without one is given
         self.now = START
         self._started = {}  # by pod: life, ticks so far
         self._failures = {}  # of each Job's uid and index, counted ones
@@ -110,12 +113,30 @@ class Cluster:
             if pod["metadata"]["name"] in self._started:
                 self._kubelet(pod)
         for job in self.of("Job"):
+            if QUEUE_LABEL in job["metadata"].get("labels", {}):
+                self._kueue(job)
             if "deletionTimestamp" in job["metadata"]:
                 self.remove("Job", job["metadata"]["name"])
             elif not job["spec"]["suspend"] and not job.get("status", {}).get("conditions"):
                 self._controller(job)
             elif ending := job.get("status", {}).get("ending"):
                 self._end_when_all_have(job, ending)
+
+    def _kueue(self, job):
+        """Lets the Job run if its queue has room, and takes its pods away if not."""
+        queue, name = job["metadata"]["labels"][QUEUE_LABEL], f"job-{job['metadata']['name']}"
+        if ("Workload", name) not in self.objects:
+            metadata = {"name": name, "labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}}
+            metadata["ownerReferences"] = [{"uid": job["metadata"]["uid"], "kind": "Job"}]
+            self.add({"kind": "Workload", "apiVersion": "kueue.x-k8s.io/v1beta2", "metadata": metadata})
+        room = self.queues.get(queue)
+        why = f"LocalQueue {queue} doesn't exist" if room is None else f"insufficient unused quota in {queue}"
+        reserved = {"type": "QuotaReserved", "status": str(bool(room)), "message": "" if room else why}
+        self.objects["Workload", name]["status"] = {"conditions": [reserved]}
+        if not room and not job["spec"]["suspend"]:
+            for pod in self.pods_of(job):
+                self.remove("Pod", pod["metadata"]["name"])
+        job["spec"]["suspend"] = not room
 
     # The Job controller.
 

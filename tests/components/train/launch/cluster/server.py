@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from tests.components.train.launch.cluster.cluster import QUEUE_LABEL
 from tests.components.train.launch.cluster.rules import check, check_schema, require
 
 PATH = re.compile(
-    r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9]+)/v1)/namespaces/hopline/(?P<resource>[a-z]+)"
+    r"(/api/(?P<core>v1)|/apis/(?P<group>[a-z.0-9-]+)/v1(beta2)?)/namespaces/hopline/(?P<resource>[a-z]+)"
     r"(/(?P<name>[a-z0-9.-]+))?(/(?P<sub>[a-z]+))?"
 )
 KINDS = {
     ("", "services"): "Service", ("", "pods"): "Pod", ("", "events"): "Event", ("batch", "jobs"): "Job",
-    ("networking.k8s.io", "networkpolicies"): "NetworkPolicy",
+    ("networking.k8s.io", "networkpolicies"): "NetworkPolicy", ("kueue.x-k8s.io", "workloads"): "Workload",
 }  # fmt: skip
-LOOKED_FOR = {("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
-              ("", "persistentvolumeclaims"): "PersistentVolumeClaim"}  # fmt: skip
+LOOKED_FOR = {
+    ("", "serviceaccounts"): "ServiceAccount", ("", "secrets"): "Secret",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaim", ("kueue.x-k8s.io", "localqueues"): "LocalQueue",
+}  # fmt: skip
 REVIEWS = "/apis/authorization.k8s.io/v1/"
 # What the server knows besides `pretty`, for the requests that we make.
 QUERIES = {"list": {"labelSelector", "fieldSelector"}, "log": {"timestamps", "sinceTime", "tailLines"}}
@@ -43,6 +46,7 @@ class Server:
         fault: called with each request before it is done; what it returns ("cut", "lost", or a status and a message)
             is done to the request instead.
         version: that it says it has.
+        kueue: whether the cluster has Kueue.
         breaches: requests that no server would take; a test ends by looking here.
     """
 
@@ -53,6 +57,7 @@ class Server:
         self.fault = lambda request: None
         self.allowed = lambda user, attributes: False
         self.version = "v1.31.0"
+        self.kueue = False
         handler = type("Handler", (_Handler,), {"server_of": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
@@ -92,6 +97,12 @@ class Server:
         if (method, path) == ("GET", "/version/"):
             keys = ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "platform")
             return 200, dict.fromkeys(keys, "") | {"major": "1", "minor": "31", "gitVersion": self.version}
+        if self.kueue and (method, path) == ("GET", "/apis/kueue.x-k8s.io"):
+            versions = [{"groupVersion": f"kueue.x-k8s.io/{v}", "version": v} for v in ("v1beta2", "v1beta1")]
+            return 200, {"kind": "APIGroup", "name": "kueue.x-k8s.io", "versions": versions,
+                         "preferredVersion": versions[0]}  # fmt: skip
+        if path == "/apis/kueue.x-k8s.io":
+            return _status(404, "the server could not find the requested resource")
         if (method, path) == ("GET", "/api/v1/namespaces/hopline"):
             return 200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "hopline"}}
         if method == "POST" and path.startswith(REVIEWS):
@@ -106,12 +117,17 @@ class Server:
         check(body)
         if (kind, body["metadata"]["name"]) in self.cluster.objects:
             return _status(409, "it already exists")
-        return 201, self._versioned(self.cluster.add(body))
+        made = self.cluster.add(body)
+        if kind == "Job" and self.cluster.default_queue:
+            made["metadata"]["labels"].setdefault(QUEUE_LABEL, self.cluster.default_queue)
+        return 201, self._versioned(made)
 
     def _patch(self, kind, name, change):
         wanted = change.get("metadata", {}).pop("resourceVersion", None)
         if wanted not in (None, self.cluster.version(self.cluster.objects[kind, name])):
             return _status(409, "the object has been modified")
+        labels = self.cluster.objects[kind, name]["metadata"].get("labels", {})
+        require(QUEUE_LABEL not in labels or "suspend" not in change.get("spec", {}), "suspend is Kueue's")
         merged = _merge(self.cluster.objects[kind, name], change)
         check({key: value for key, value in merged.items() if key != "status"})
         self.cluster.objects[kind, name] = merged

@@ -283,6 +283,14 @@ def test_the_role_lists_exactly_what_the_launcher_does(world):
     for kind in ("Service", "NetworkPolicy"):
         world.cluster.add({"kind": kind, "metadata": {"name": name, "ownerReferences": owner}})
     world.run()
+    world.server.kueue, world.cluster.queues = True, {"team": False}
+
+    def admit(paused):
+        if world.cluster.of("Workload"):
+            world.cluster.queues["team"] = True
+
+    world.between = admit
+    world.run(queue="team")
     done = {(request.group, request.resource, request.verb) for request in world.server.requests}
     rules = yaml.safe_load((K8S / "base" / "role.yaml").read_text())["rules"]
     allowed = {
