@@ -13,7 +13,6 @@ RATES = {
     "read": "drop_read",
     "map": "drop_read",
     "state": "drop_state",
-    "map": "drop_read",  # last, so that the masks of the others stay what they were
 }
 _TYPES = "word types"  # dropped in the place "words", before its units
 _PLACES = (_TYPES, *RATES)
