@@ -201,7 +201,8 @@ def _loading(version: int) -> list[str]:
         'score(text=tf.constant(["the stock market"]))["nll"]  # nats, of each word',
         "```",
         "",
-        f"`hopline models show {version}` prints this card, and `hopline models verify` checks the files.",
+        f"With hopline, `hopline score --version {version}` and `hopline generate --version {version}` use it from its",
+        'registry, and in Python `hopline.load(".")` from this folder. `hopline models verify` checks the files.',
     ]
 
 
