@@ -106,11 +106,13 @@ def test_in_mixed_precision_the_weights_stay_and_the_logits_are_near(options):
     try:
         mixed = make_model(**options, init_stddev=0.2)
         states, logits = mixed.output_states(tokens), mixed(tokens)
+        train(mixed, steps=1)
     finally:
         keras.config.set_dtype_policy("float32")
     assert states.dtype == "bfloat16"
     assert logits.dtype == "float32"
     assert {variable.dtype for variable in mixed.variables} == {"float32"}
+    assert all(np.isfinite(variable).all() for variable in mixed.variables), "after a step of training"
     spread = np.std(exact(tokens))
     np.testing.assert_allclose(logits, exact(tokens), atol=0.2 * spread)
     assert np.std(logits - exact(tokens)) < 0.03 * spread
