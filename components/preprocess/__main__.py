@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,8 @@ def _preprocess(options: argparse.Namespace) -> None:
     def build(scratch: Path, result: Path) -> None:
         from components.preprocess.examples import build
 
+        # TensorFlow writes the code that it traces to files that only an ordinary end of a process would remove.
+        tempfile.tempdir = str(scratch)
         vocabulary = promoted_vocabulary(options.registry, model_id, config) if model_id else None
         build(corpus, config, options.fingerprint, vocabulary, scratch, result)
 

@@ -62,7 +62,7 @@ def cut(files: list[SourceFile], documents: str, shard_bytes: int) -> list[Range
     room = 0
     for file in files:
         segments = list(_segments(file, documents, shard_bytes))
-        if len(segments) == 1 and file.size <= room and groups[-1][-1].split == file.split:
+        if groups and len(segments) == 1 and file.size <= room and groups[-1][-1].split == file.split:
             groups[-1] += segments
             room -= file.size
         else:

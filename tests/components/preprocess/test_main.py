@@ -21,7 +21,7 @@ from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
 from hopline.store import folders
 from tests.components.preprocess.cases import ONE_SPLIT, Outcome, case, prepare
 
-pytestmark = [pytest.mark.slow, pytest.mark.multiprocess]
+pytestmark = [pytest.mark.slow, pytest.mark.multiprocess, pytest.mark.timeout(1200)]
 
 TRICKY = (
     "the cat <unk> sat <eos> on\u3000the\u00a0mat\n"
@@ -117,7 +117,8 @@ def outcomes(world):
     (world / "cases.json").write_text(json.dumps(arguments))
     child = Path(__file__).with_name("child.py")
     command = [sys.executable, str(child), str(world / "cases.json"), str(world / "codes.json")]
-    subprocess.run(command, check=True, env=child_environment(), timeout=500)
+    (world / "temporary").mkdir()
+    subprocess.run(command, check=True, env=child_environment({"TMPDIR": str(world / "temporary")}), timeout=900)
     return {
         name: Outcome(code, read_failure(world / name / "work" / FAILURE_FILE), world / name / "examples")
         for name, code in json.loads((world / "codes.json").read_text()).items()
@@ -338,6 +339,10 @@ def test_a_run_that_is_stopped_and_killed_continues_and_ends_with_the_same_bytes
     assert disturbed_manifest.files == manifest.files
     assert disturbed_manifest.id == manifest.id
     assert len(manifest.files) > 150
+
+
+def test_nothing_is_left_among_temporary_files(world, outcomes):
+    assert [path.name for path in (world / "temporary").iterdir()] == []
 
 
 def test_no_file_names_a_place_of_this_machine(world, outcomes):

@@ -48,6 +48,10 @@ class TestForAnySize:
             assert part.endswith(b"second")
 
 
+def test_an_empty_file_may_come_first(corpus):
+    assert parts(cut(corpus(a=b"", b=b"", c=b"text\n"), "file", 1)) == [b"", b"", b"text\n"]
+
+
 def test_text_without_line_ends_is_cut_behind_spaces(corpus):
     text = b"word " * 100_000
     pieces = parts(cut(corpus(a=text), "file", 50_000))
