@@ -12,8 +12,10 @@ from pipelines.commands import (
     clean,
     compare,
     compile,  # noqa: A004  the command's name
+    config,
     doctor,
     generate,
+    help,  # noqa: A004  the command's name
     models,
     rescore,
     run,
@@ -23,7 +25,7 @@ from pipelines.commands import (
     serve,
     submit,
 )
-from pipelines.commands.parsing import EXIT_CODES
+from pipelines.commands.parsing import EXIT_CODES, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def arguments() -> argparse.ArgumentParser:
     """The parser of the command line; `command` of its result is the function to call."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hopline",
         description="Trains memory-network language models, evaluates them, and keeps the champion.",
         epilog="start here:\n  hopline run --config configs/tiny.toml\n\n" + EXIT_CODES,
@@ -61,7 +63,7 @@ def arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     using = (generate, score, rescore, serve)
-    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean):
+    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean, config, help):
         module.add(commands)
     return parser
 

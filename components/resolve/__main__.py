@@ -9,6 +9,7 @@ from hopline.artifacts import seal
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.resolve import ResolveConfig
+from hopline.config.section import require
 from hopline.config.train import TrainConfig
 from hopline.corpus.files import fingerprint, source_files
 from hopline.registry.registry import Champion, Registry
@@ -52,6 +53,17 @@ def decide(found: str, champion: Champion | None, config: ResolveConfig) -> tupl
     return "skip", f"Champion {champion.version} was trained on this very corpus."
 
 
+def require_comparable(registry: Registry, champion: Champion, config: PreprocessConfig) -> None:
+    """Raises `UserError`: challenger and champion would predict different texts, as evaluate would find at the end."""
+    lowercases = bool(registry.manifest(champion.version).facts.get("lowercase", False))
+    require(
+        lowercases == config.lowercase,
+        f"preprocess.lowercase is {str(config.lowercase).lower()}, but champion {champion.version} was trained with "
+        f"{str(lowercases).lower()}: they would predict different texts",
+        "keep preprocess.lowercase as the champion had it, or use another --output with its own registry",
+    )
+
+
 def _resolve(options: argparse.Namespace) -> None:
     terminate_as_interrupt()
     corpus = CorpusConfig.from_json(options.corpus_config)
@@ -60,12 +72,15 @@ def _resolve(options: argparse.Namespace) -> None:
     writable_folder(options.output.parent, "the folder of --output")
     files = source_files(corpus, work)
     found = fingerprint(corpus, files)
-    champion = Registry(options.registry).champion()
+    registry = Registry(options.registry)
+    champion = registry.champion()
     standing = champion.model_id if champion else ""
     # What the other steps take over from the champion is "" where they take nothing: their cached results then stay
     # valid when another model is promoted.
     preprocess = PreprocessConfig.from_json(options.preprocess_config)
     train = TrainConfig.from_json(options.train_config)
+    if champion:
+        require_comparable(registry, champion, preprocess)
     action, reason = decide(found, champion, config)
     with whole(options.output) as folder:
         resolution = {

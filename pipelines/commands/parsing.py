@@ -1,10 +1,11 @@
 """What the commands' parsers have in common."""
 
 import argparse
+import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
     from pipelines.config.config import Config
@@ -24,6 +25,8 @@ exit codes:
   130  stopped by Ctrl-C (the same command continues)
   143  stopped by SIGTERM (the same command continues)
 """
+SEE = "exit codes: hopline help exit-codes\n"
+SEE_SERVER = f"the server (--host, --namespace, --token-file, --ca-file, --kube-namespace): hopline help server\n{SEE}"
 
 
 def positive(text: str) -> int:
@@ -32,6 +35,43 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f'it is "{text}", but must be a whole number of at least 1')
     return number
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what was probably meant, and ends with code 2 as every user's error does."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            hint = nearest(str(value), choices) or f"choose from {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f'there is no "{value}": {hint}')
+
+    def error(self, message: str) -> NoReturn:
+        """Prints usage and `message`, with the option that an unknown one is nearest to, and leaves."""
+        start, _, rest = message.partition("unrecognized arguments: ")
+        if rest and not start and (hint := nearest(rest.split()[0].partition("=")[0], sorted(options_of(self)))):
+            message = f"{message}: {hint}"
+        super().error(message)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The question whether the nearest of `known` was meant; "" if none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """All options of the parser and of its commands."""
+    return {option for each in parsers_of(parser) for action in each._actions for option in action.option_strings}
+
+
+def parsers_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser and those of its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from parsers_of(inner)
 
 
 def command(
@@ -46,7 +86,7 @@ def command(
         name,
         help=summary,
         description=text,
-        epilog=EXIT_CODES,
+        epilog=SEE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -80,8 +120,10 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Adds where a Kubeflow Pipelines server is, and how we prove who we are."""
+def add_server(parser: argparse.ArgumentParser, *, shown: bool = False) -> None:
+    """Adds where a Kubeflow Pipelines server is, and how we prove who we are; `hopline help server` shows it."""
+    if not shown:
+        parser.epilog = SEE_SERVER
     group = parser.add_argument_group(
         "the Kubeflow Pipelines server",
         "kfp's own settings hold as well: KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and others, ~/.config/kfp/context.json.",
@@ -109,6 +151,10 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         help="where the pods run, often kubeflow: logs are then read with kubectl's configuration, and while a step "
         "runs (default: HOPLINE_KFP_KUBE_NAMESPACE)",
     )
+    if not shown:
+        for action in group._group_actions:
+            action.help = argparse.SUPPRESS
+        group.title = group.description = argparse.SUPPRESS
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

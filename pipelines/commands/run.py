@@ -3,10 +3,16 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hopline.runtime.errors import ExitCode
 from pipelines.commands.parsing import OUTPUT, Commands, add_config, command, name_images
 from pipelines.config.config import Config
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.output import Output
 
 _TEXT = """\
 Runs the whole pipeline on this machine: resolve, preprocess, train, evaluate, promote.  Stopped or killed at any
@@ -15,6 +21,7 @@ moment, the same command continues where it was; results for unchanged configura
 examples:
   hopline run --config configs/tiny.toml
   hopline run --config configs/tiny.toml --workers 2 --set train.epochs=3 --set corpus.train='my-texts/*.txt'
+  hopline run --config configs/tiny.toml --dry-run
   hopline run --config configs/tiny.toml --runner docker
   hopline run --config configs/tiny.toml --output gs://my-bucket/language-models
 
@@ -46,6 +53,46 @@ def add(commands: Commands) -> None:
         help="what a step is: a process of this machine, or a container of its image, see `make images` (%(default)s); "
         "HOPLINE_IMAGE_TAG for images of another tag than the checked-out commit",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="look at configuration, corpus, registry and champion, say what a run would do, and make nothing",
+    )
+
+
+def _dry_run(config: Config, output: "Output", console: "Console") -> int:
+    """Says what a run would do, by its first step alone, in a folder that is removed."""
+    import json
+    import subprocess
+    import sys
+    import tempfile
+
+    from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of, read_failure
+    from pipelines.closing import print_rows
+
+    with tempfile.TemporaryDirectory() as scratch:
+        found, work = Path(scratch, "resolution"), Path(scratch, "work")
+        command = [sys.executable, "-m", "components.resolve", f"--registry={output.registry}"]
+        sections = (config.corpus, config.resolve, config.preprocess, config.train)
+        command += [f"--{section.name}-config={section.to_json()}" for section in sections]
+        done = subprocess.run(
+            [*command, f"--output={found}", f"--work-dir={work}"],
+            env=child_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            raise read_failure(work / FAILURE_FILE) or failure_of("resolve", done.returncode)
+        resolution = json.loads((found / "resolution.json").read_text(encoding="utf-8"))
+    champion = resolution["champion"]
+    rows = [
+        ("corpus", f"{resolution['files']:,} files, {resolution['bytes'] / 1e6:,.1f} MB"),
+        ("champion", champion or "none yet"),
+        ("would", f"{resolution['action']}: {resolution['reason']}"),
+    ]
+    print_rows(rows, console)
+    return ExitCode.DONE
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -67,6 +114,8 @@ def _run(options: argparse.Namespace) -> int:
     output = open_output(options.output)
     for line in describe(config, output.folder / RUNS):
         console.print(line, markup=False, soft_wrap=True)
+    if options.dry_run:
+        return _dry_run(config, output, console)
     run = run_pipeline(config, output, console, options.runner)
     if run.failure is None:
         print_result(run, output, console)

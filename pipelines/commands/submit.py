@@ -22,7 +22,8 @@ examples:
   export HOPLINE_KFP_HOST=http://localhost:8080
   hopline submit --config configs/tiny.toml --registry s3://models/tiny --dry-run
   hopline submit --config configs/tiny.toml --registry s3://models/tiny --wait
-  hopline submit --config configs/ptb.toml --launcher kubernetes --set cluster.tag=$(git rev-parse --short=12 HEAD)
+  hopline submit --config configs/ptb.toml --registry s3://models/ptb --launcher kubernetes \\
+      --set job.store=s3://models/training --set cluster.tag=$(git rev-parse --short=12 HEAD)
 
 """
 

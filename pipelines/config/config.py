@@ -50,6 +50,24 @@ class Config:
             f"{self.preprocess.context} tokens of look-behind",
             f"set preprocess.context to {self.model.memory} or more",
         )
+        self._require_splits()
+
+    def _require_splits(self) -> None:
+        """Raises `UserError`: training or evaluation would look for a split that nothing makes."""
+        corpus = self.corpus
+        named = {"valid": bool(corpus.valid), "test": bool(corpus.test)}
+        cut = {"valid": corpus.valid_fraction > 0, "test": corpus.test_fraction > 0}
+        found = named if corpus.split_by_pattern else cut
+        require(
+            found["valid"],
+            "there is no valid split, by which training chooses the best weights",
+            "set corpus.valid" if corpus.split_by_pattern else "set corpus.valid_fraction to a number above 0",
+        )
+        require(
+            found["test"] or self.evaluate.split != "test",
+            'evaluate.split is "test", but there is no test split',
+            'set corpus.test (or corpus.test_fraction where corpus.valid is empty), or evaluate.split to "auto"',
+        )
 
     @classmethod
     def load(cls, path: Path | None, overrides: Iterable[str] = ()) -> Self:

@@ -1,6 +1,9 @@
 """The `hopline` command in this process: arguments, help, errors."""
 
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,19 +13,141 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hopline.runtime.errors import ExitCode
 from hopline.runtime.version import VERSION
+from hopline.schema import SPLITS
 from pipelines.cli import main
 from pipelines.config.config import Config
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["compare"], ["submit"], ["compile"], ["doctor"], ["clean"]])
-def test_every_help_shows_an_example_and_the_exit_codes(command, capsys):
+def test_every_help_shows_an_example_and_where_the_exit_codes_are(command, capsys):
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
     assert " ".join(["\n  hopline", *command]) in text
     assert "exit codes:" in text
+    assert ("143" in text) == (not command)  # in one place, and not in the help of each command
+
+
+def test_what_all_commands_have_in_common_is_said_in_one_place(capsys):
+    assert main(["help", "exit-codes"]) == 0
+    codes = capsys.readouterr().out
+    assert all(f"  {int(code)} " in codes for code in ExitCode)
+    assert main(["help", "server"]) == 0
+    said = capsys.readouterr().out
+    for option in ("--host", "--namespace", "--token-file", "--ca-file", "--kube-namespace"):
+        assert option in said
+    for command in (["submit"], ["runs", "list"], ["schedule", "apply"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        text = capsys.readouterr().out
+        assert "hopline help server" in text
+        assert "certificates to trust" not in text
+        assert len(text.splitlines()) < 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["rum"], "run"), (["schedule", "aply"], "apply"), (["doctor", "clutser"], "cluster"),
+     (["run", "--config", "x", "--wokers", "3"], "--workers"), (["runs", "list", "--hots=x"], "--host")],
+    ids=str,
+)  # fmt: skip
+def test_a_word_that_is_nearly_right_is_asked_about(arguments, meant, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == ExitCode.USER
+    assert f'did you mean "{meant}"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_is_told_all_commands_and_also_the_options_that_help_leaves_out(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("submit", "terminate", "--kube-namespace", "--token-file", "--dry-run"):
+        assert word in script
+    if program := shutil.which(shell):
+        subprocess.run([program, "-n"], input=script, text=True, check=True)
+
+
+def test_a_configuration_to_begin_with_is_all_defaults_with_every_key_said(capsys, tmp_path):
+    assert main(["config", "init"]) == 0
+    text = capsys.readouterr().out
+    (tmp_path / "as-it-is.toml").write_text(text)
+    assert Config.load(tmp_path / "as-it-is.toml") == Config()
+    lines = [line.removeprefix("# ") for line in text.splitlines() if " = " in line or not line.startswith("#")]
+    keys = [line for line in lines if re.match(r"\w+ = ", line)]
+    assert len(keys) == sum(len(values) for values in Config().to_dict().values())
+    (tmp_path / "uncommented.toml").write_text("\n".join(lines))
+    assert Config.load(tmp_path / "uncommented.toml") == Config()
+
+
+def test_a_configuration_to_begin_with_replaces_nothing(tmp_path, capsys):
+    path = tmp_path / "my.toml"
+    assert main(["config", "init", "--output", str(path)]) == 0
+    path.write_text("mine")
+    assert main(["config", "init", "--output", str(path)]) == ExitCode.USER
+    assert path.read_text() == "mine"
+    assert main(["config", "init", "--output", str(tmp_path / "nowhere" / "my.toml")]) == ExitCode.USER
+
+
+def test_a_key_is_explained_by_its_declaration_with_its_value_and_its_default(capsys):
+    assert main(["config", "explain", "cluster.launcher_memory", "--set", "cluster.launcher_memory=9Gi"]) == 0
+    said = capsys.readouterr().out
+    assert 'cluster.launcher_memory = "9Gi"' in said
+    assert 'the default is "4Gi"' in said
+    assert "never more" in said
+    assert main(["config", "explain", "job"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"job.{key} = " in said for key in Config().job.to_dict())
+    assert main(["config", "explain", "train.epoch"]) == ExitCode.USER
+    assert 'did you mean "train.epochs"?' in capsys.readouterr().err
+
+
+def test_a_configuration_is_shown_as_one_that_comes_to_the_same(capsys, tmp_path):
+    overrides = ["--set", "train.epochs=3", "--set", 'job.tolerations=["a=b:NoSchedule"]', "--set", "cluster.tag=12"]
+    assert main(["config", "show", *overrides]) == 0
+    (tmp_path / "shown.toml").write_text(capsys.readouterr().out)
+    assert Config.load(tmp_path / "shown.toml") == Config.load(None, overrides[1::2])
+    assert main(["config", "show", "--changed", "-o", "json", *overrides]) == 0
+    changed = {"train": {"epochs": 3}, "job": {"tolerations": ["a=b:NoSchedule"]}, "cluster": {"tag": "12"}}
+    assert json.loads(capsys.readouterr().out) == changed
+
+
+TEXTS = "the cat sat .\nthe dog ran .\n"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A configuration of a small corpus, and the folder that a run would fill."""
+    (tmp_path / "texts").mkdir()
+    for name in "abc":
+        (tmp_path / "texts" / f"{name}.txt").write_text(TEXTS)
+    splits = "\n".join(f'{split} = "{tmp_path}/texts/{name}.txt"' for split, name in zip(SPLITS, "abc", strict=True))
+    (tmp_path / "config.toml").write_text(f"[corpus]\n{splits}\n")
+    return ["run", "--dry-run", "--config", str(tmp_path / "config.toml"), "--output", str(tmp_path / "output")]
+
+
+def test_a_dry_run_says_what_a_run_would_do_and_makes_nothing(corpus, tmp_path, capsys):
+    assert main(corpus) == 0
+    said = capsys.readouterr().out
+    assert "3 files" in said
+    assert "train: There is no champion yet." in said
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("corpus.train=/nowhere/*.txt", "/nowhere/*.txt"),
+        ("corpus.valid=", "valid split"),
+        ("evaluate.split=tst", "evaluate.split"),
+    ],
+)
+def test_a_dry_run_tells_what_a_run_would_find_out_late(corpus, capsys, change, named):
+    assert main([*corpus, "--set", change]) == ExitCode.USER
+    assert named in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("action", ["list", "show", "logs", "terminate"])

@@ -42,12 +42,12 @@ class World:
         self.folder, self.text = folder, folder / "text.txt"
         self.text.write_text("some words\n")
 
-    def resolve(self, train=None, registry=None, vocabulary="own", start="random", **options):
+    def resolve(self, train=None, registry=None, vocabulary="own", start="random", lowercase=False, **options):
         """The exit code; the resolution is in `self.found`, the failure in `self.failure`."""
         arguments = {
             "corpus-config": CorpusConfig(train=train or str(self.text)).to_json(),
             "resolve-config": ResolveConfig(**options).to_json(),
-            "preprocess-config": PreprocessConfig(vocabulary=vocabulary).to_json(),
+            "preprocess-config": PreprocessConfig(vocabulary=vocabulary, lowercase=lowercase).to_json(),
             "train-config": TrainConfig(start=start).to_json(),
             "registry": registry or str(self.folder / "registry"),
             "output": str(self.folder / "resolution"),
@@ -61,10 +61,10 @@ class World:
     def found(self):
         return json.loads((self.folder / "resolution" / "resolution.json").read_text())
 
-    def promote(self, registry=None):
+    def promote(self, registry=None, **more):
         model = self.folder / "model"
         model.mkdir()
-        facts = {"fingerprint": self.found["fingerprint"]}
+        facts = {"fingerprint": self.found["fingerprint"], **more}
         manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
         Registry(registry or self.folder / "registry").promote(
             model, evaluation="evaluation-id", perplexity=90.0, split="valid", compared_with=""
@@ -106,6 +106,15 @@ def test_what_is_taken_over_is_the_champions_id_only_where_the_configuration_say
     ]:
         assert world.resolve(**settings) == ExitCode.DONE
         assert (world.found["vocabulary_from"], world.found["start_from"]) == expected
+
+
+@pytest.mark.parametrize("was", [False, True])
+def test_a_challenger_that_could_not_be_compared_with_the_champion_is_refused_before_it_is_trained(world, was):
+    world.resolve()
+    world.promote(lowercase=was)
+    assert world.resolve(lowercase=was) == 0
+    assert world.resolve(lowercase=not was) == ExitCode.USER
+    assert "preprocess.lowercase" in world.failure.message
 
 
 def test_a_missing_corpus_is_the_users_error_and_leaves_no_output(world):

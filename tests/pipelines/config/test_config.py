@@ -184,3 +184,20 @@ def test_relative_patterns_become_absolute_and_others_stay():
 
 def test_an_absolute_pattern_can_be_read_where_only_its_own_folder_exists():
     assert CorpusConfig(train="../texts/*.txt").absolute(Path("/here/now")).train == "/here/texts/*.txt"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["corpus.valid_fraction=0"], "corpus.valid_fraction"),
+        (["corpus.test=b.txt"], "corpus.valid"),
+        (["evaluate.split=test", "corpus.test_fraction=0"], "corpus.test_fraction"),
+        (["evaluate.split=test", "corpus.valid=b.txt"], "corpus.test"),
+    ],
+)
+def test_a_split_that_nothing_makes_is_missed_before_anything_runs(overrides, key):
+    with pytest.raises(UserError) as caught:
+        Config.load(None, overrides)
+    assert key in caught.value.remedy
+    Config.load(None, ["corpus.test_fraction=0"])
+    Config.load(None, ["corpus.valid=b.txt"])

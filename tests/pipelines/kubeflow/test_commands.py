@@ -110,7 +110,8 @@ def test_a_stale_decision_is_made_again_and_not_for_ever(server, call, play, way
 
 
 def test_a_dry_run_asks_the_server_nothing(server, call):
-    code, out, _ = call("submit", "--dry-run", "--experiment", "night", "--launcher", "kubernetes", "--name", "mine")
+    place = ("--launcher", "kubernetes", "--set", "job.store=s3://models/training")
+    code, out, _ = call("submit", "--dry-run", "--experiment", "night", *place, "--name", "mine")
     assert code == 0
     assert server.requests == []
     for words in ("night", "kubernetes", "mine", "s3://models/x", "hopline-train:"):
