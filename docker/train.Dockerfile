@@ -28,6 +28,7 @@ COPY hopline /opt/hopline/hopline
 COPY components/__init__.py components/__main__.py components/images.py components/steps.py /opt/hopline/components/
 COPY components/train /opt/hopline/components/train
 COPY components/evaluate /opt/hopline/components/evaluate
+COPY components/use /opt/hopline/components/use
 COPY k8s/base/training-job.yaml /opt/hopline/k8s/base/
 RUN python3 -m compileall -q /opt/hopline
 

@@ -49,7 +49,7 @@ def decision_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 def sample_rows(samples: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Continuations of held-out beginnings, and a sentence with the likeliest words at each place."""
     rows = [
-        ("writes" if number == 0 else "", f"{beginning} >>{drawn}".replace("\n", " "))
+        ("writes" if number == 0 else "", " ".join(f"{beginning} >> {drawn}".split()))
         for number, (beginning, drawn) in enumerate(samples.get("continuations", []))
     ]
     for number, (word, likeliest) in enumerate(samples.get("likeliest", [])):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hopline.artifacts import read_manifest
-from hopline.registry.card import baselines
+from hopline.registry.card import baseline_label, baselines
 from hopline.runtime.errors import UserError
 from hopline.runtime.pages import NONE, Series, chart, document, means, table
 from hopline.runtime.process import FAILURE_FILE
@@ -241,19 +241,26 @@ def _baseline_rows(runs: Sequence[RunRecord]) -> dict[str, _Row]:
     def row(name: str) -> _Row:
         return lambda run: by_run[id(run)].get(name)
 
-    return {f"baseline: {name}": row(name) for name in dict.fromkeys(name for item in found for name in item)}
+    return {
+        f"baseline: {baseline_label(name)}": row(name)
+        for name in dict.fromkeys(name for item in found for name in item)
+    }
 
 
 def _slice_rows(runs: Sequence[RunRecord]) -> dict[str, _Row]:
     def row(name: str) -> _Row:
-        def read(run: RunRecord) -> Any:
-            found = [item for item in run.content.get("slices") or () if item["name"] == name]
-            return found[0].get("challenger_perplexity") if found else None
+        return lambda run: _slices(run).get(name)
 
-        return read
+    return {name: row(name) for name in dict.fromkeys(name for run in runs for name in _slices(run))}
 
-    names = dict.fromkeys(item["name"] for run in runs for item in run.content.get("slices") or ())
-    return {name: row(name) for name in names}
+
+def _slices(run: RunRecord) -> dict[str, Any]:
+    """Perplexity by kind of word: "group: name", or the name alone in an evaluation of older code."""
+    found = run.content.get("slices") or ()
+    return {
+        ": ".join(item[key] for key in ("group", "name") if key in item): item.get("challenger_perplexity")
+        for item in found
+    }
 
 
 def _sparks(runs: Sequence[RunRecord]) -> list[str]:

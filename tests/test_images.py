@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.images import CONTROL
+from components.images import CONTROL, TRAIN
 from components.steps import IMAGES, image_of
 from hopline.runtime.version import VERSION
 
@@ -26,7 +26,8 @@ def in_the_checkout(monkeypatch):
 def test_a_dockerfile_takes_the_code_of_its_steps_and_of_no_other(image):
     short = image.partition(":")[0].removeprefix("hopline-")
     text = Path(f"docker/{short}.Dockerfile").read_text()
-    steps = {step for step, of in IMAGES.items() if of == image} | ({"follow"} if image == CONTROL else set())
+    beside = {CONTROL: {"follow"}, TRAIN: {"use"}}
+    steps = {step for step, of in IMAGES.items() if of == image} | beside.get(image, set())
     assert set(re.findall(r"^COPY components/(\w+) ", text, re.MULTILINE)) - {"__init__"} == steps
 
 

@@ -117,7 +117,7 @@ def paired_difference(
         low, high = mean - half, mean + half
         error_rate = 1 - student.distribution((margin - mean) / error, degrees) if error else float(mean >= margin)
         reached = max(0.0, 1 - error_rate / SPENT)
-    return Difference(mean, low, high, 2 * asked - 1, margin, reached, len(sums), effective, kind)
+    return Difference(mean, low, high, round(2 * asked - 1, 12), margin, reached, len(sums), effective, kind)
 
 
 def observations(pairs: Pairs, block: int) -> tuple[str, Floats, Floats]:

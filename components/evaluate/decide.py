@@ -219,8 +219,8 @@ def _slices(champion: ScoredChampion, rule: EvaluateConfig) -> Reason:
     return Reason(
         "slices",
         worst.nll <= math.log1p(rule.max_slice_loss) + _ROUNDING,
-        f"in the slice \"{worst.name}\" the challenger's perplexity is {change(worst.nll)} the champion's, and better "
-        f"in all others; allowed are {rule.max_slice_loss:.2%} above",
+        f"in the slice \"{worst.name}\" the challenger's perplexity is {change(worst.nll)} the champion's, the worst "
+        f"of all slices; allowed are {rule.max_slice_loss:.2%} above",
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Side:
         scores: of its N tokens.
         comparable: shape (N,), in nats, of the words as written (`compare`).
         unknown_types: how many words of the universe, or of the split, the model does not know (`compare`).
+        characters: of the split.
         tokeniser: the name of its tokeniser.
     """
 
@@ -57,9 +59,11 @@ class Side:
     scores: Scores
     comparable: Floats
     unknown_types: int
+    characters: int
     tokeniser: str = "whitespace"
 
-    def numbers(self, characters: int) -> dict[str, Any]:
+    @cached_property
+    def numbers(self) -> dict[str, Any]:
         """What `evaluation.json` says of the model; bits per character are those of the words as written."""
         with np.errstate(invalid="ignore", over="ignore"):
             own, comparable = float(self.scores.nll.mean(dtype=np.float64)), float(self.comparable.mean())
@@ -72,7 +76,7 @@ class Side:
             "perplexity": perplexity(own),
             "comparable_nll": comparable,
             "comparable_perplexity": perplexity(comparable),
-            "bits_per_character": comparable * len(self.comparable) / math.log(2) / characters,
+            "bits_per_character": comparable * len(self.comparable) / math.log(2) / self.characters,
             "unknown_tokens": int(np.count_nonzero(self.scores.ids == schema.UNKNOWN)),
             "unknown_types": self.unknown_types,
             "vocabulary_size": manifest.facts["vocabulary_size"],
@@ -109,11 +113,6 @@ class Measurement:
     export_check: dict[str, float]
 
     @property
-    def characters(self) -> int:
-        """Of the whole split."""
-        return sum(len(document.text) for document in self.documents)
-
-    @property
     def token_differences(self) -> Floats | None:
         """Challenger minus champion at each token, shape (N,); None where their tokens are not the same."""
         if self.champion is None or self.rule != compare.TOKENS:
@@ -126,7 +125,7 @@ class Measurement:
         comparable = "comparable_perplexity" if self.rule == compare.TOKENS else "bits_per_character"
 
         def common(side: Side) -> dict[str, Any]:
-            numbers = side.numbers(self.characters)
+            numbers = side.numbers
             return {
                 "model_id": numbers["model_id"],
                 "perplexity": numbers["perplexity"],
@@ -137,7 +136,7 @@ class Measurement:
         challenger = ScoredChallenger(
             **common(self.challenger),
             baselines=self.baselines,
-            megabytes=self.challenger.numbers(self.characters)["bytes"] / 1e6,
+            megabytes=self.challenger.numbers["bytes"] / 1e6,
             milliseconds=self.challenger.scores.milliseconds,
         )
         if self.champion is None or self.difference is None:
@@ -153,10 +152,10 @@ class Measurement:
             "split": self.split,
             "tokens": len(self.challenger.comparable),
             "documents": len(self.documents),
-            "characters": self.characters,
+            "characters": self.challenger.characters,
             "compared": {"by": self.rule, "rule": compare.RULES[self.rule]},
-            "challenger": self.challenger.numbers(self.characters),
-            "champion": self.champion.numbers(self.characters) if self.champion else None,
+            "challenger": self.challenger.numbers,
+            "champion": self.champion.numbers if self.champion else None,
             "difference": self.difference and _difference_content(self.difference, self.rule),
             "baselines": {key: baseline.content() for key, baseline in self.baselines.items()},
             "slices": self._slices(),
@@ -173,6 +172,7 @@ class Measurement:
         sources = [document.source for document in self.documents]
         return most_different(difference, scores.ids, scores.surface(), scores.lengths, sources)
 
+    @cached_property
     def _parts(self) -> list[Slice]:
         size = self.challenger.artifact.manifest.facts["vocabulary_size"]
         return slices(self.challenger.scores, self.documents, size)
@@ -187,7 +187,7 @@ class Measurement:
                 "challenger_perplexity": _perplexity_where(self.challenger.comparable, part.mask),
                 "champion_perplexity": None if champion is None else _perplexity_where(champion, part.mask),
             }
-            for part in self._parts()
+            for part in self._parts
         ]
 
     def _slice_changes(self) -> tuple[SliceChange, ...]:
@@ -196,7 +196,7 @@ class Measurement:
             return ()
         return tuple(
             SliceChange(f"{part.group}: {part.name}", int(part.mask.sum()), float(difference[part.mask].mean()))
-            for part in self._parts()
+            for part in self._parts
             if part.mask.any()
         )
 
@@ -225,6 +225,7 @@ def measure(
     stream = load_stream(examples.folder, examples.manifest, split, least=1)
     text = examples.folder / schema.TEXT_FOLDER
     documents = read_documents(text, split)
+    characters = sum(len(document.text) for document in documents)
     network = load_challenger(model.folder)
     progress = Progress("evaluate", stream.targets, "tokens", phase="challenger")
     nll = score_challenger(network, stream, progress.update)
@@ -233,7 +234,7 @@ def measure(
         latency = bool(rule.max_latency_ms) and artifact is model
         scores = _score_export(artifact.folder, text, split, scratch=scratch, phase=phase, latency=latency)
         costs, unknown = compare.unknown_costs(compared_by, scores.words, own, other, documents)
-        return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown, own.tokeniser)
+        return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown, characters, own.tokeniser)
 
     challenger = side(model, reader, other_reader, "export")
     check = require_same(nll, stream, challenger.scores)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 NONE = "\N{EN DASH}"
+_FAR_APART = 20
 # What is wider than the page scrolls inside a box of its own, and long words break: the page never scrolls sideways.
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --page: #fff; --card: #f6f8fa;
@@ -22,7 +23,7 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6
 .verdict h1 { color: var(--colour); } .verdict .why { color: var(--ink); font-size: 1.05rem; margin: .4rem 0 0; }
 .verdict ul { margin: .6rem 0 0; padding-left: 1.2rem; color: var(--soft); }
 .promote { --colour: var(--yes); } .reject { --colour: var(--no); }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .7rem; border-bottom: 1px solid var(--line); overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
@@ -37,6 +38,7 @@ figure { margin: 1rem 0; } figure img { width: 100%; min-width: 560px; backgroun
 .passage { border-left: 3px solid var(--line); padding-left: .8rem; color: var(--ink); line-height: 1.9; }
 .passage .from { color: var(--soft); font-size: .85rem; display: block; line-height: 1.4; }
 .passage .word { border-radius: 3px; padding: .1rem .2rem; }
+@media (max-width: 500px) { th, td { padding: .3rem .35rem; font-size: .87rem; } }
 .passage .better { background: rgb(var(--good) / var(--much)); }
 .passage .worse { background: rgb(var(--bad) / var(--much)); }
 """
@@ -59,21 +61,26 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") 
     return f'<div class="wide"><table class="{style}">\n{head}<tbody>\n{body}</tbody>\n</table></div>'
 
 
-def bars(values: Mapping[str, float], styles: Mapping[str, str]) -> str:
-    """Bars of values above 0 on a logarithmic axis from 1, with their numbers.
+def bars(values: Mapping[str, float], styles: Mapping[str, str]) -> tuple[str, str]:
+    """Bars of values of 1 or more with their numbers, and what their axis is.
+
+    The axis begins at 0; where the values are so far apart that some bars would vanish it is logarithmic, from 1.
 
     Args:
         values: label to value.
         styles: label to the class of its bar, where it has one.
     """
-    longest = max((math.log(max(value, 1.0)) for value in values.values()), default=0.0) or 1.0
+    logarithmic = max(values.values(), default=1.0) > _FAR_APART * min(values.values(), default=1.0)
+    lengths = {label: math.log(max(value, 1.0)) if logarithmic else value for label, value in values.items()}
+    longest = max(lengths.values(), default=0.0) or 1.0
     rows = [
         f'<span>{html.escape(label)}</span><span><span class="bar {styles.get(label, "")}" style="display: block; '
-        f'width: {100 * math.log(max(value, 1.0)) / longest:.1f}%"></span></span>'
+        f'width: {100 * lengths[label] / longest:.1f}%"></span></span>'
         f'<span class="value">{value:,.1f}</span>'
         for label, value in values.items()
     ]
-    return '<div class="bars">\n' + "\n".join(rows) + "\n</div>"
+    drawn = '<div class="bars">\n' + "\n".join(rows) + "\n</div>"
+    return drawn, "on a logarithmic axis" if logarithmic else "on an axis from 0"
 
 
 def passage(source: str, words: Sequence[str], differences: Sequence[float], strongest: float) -> str:

@@ -111,12 +111,13 @@ def _bars(evaluation: Mapping[str, Any]) -> str:
     finite = {label: height for label, height in heights.items() if isinstance(height, int | float)}
     notes = [f"{label}: {item['note']}." for label, item in baselines.items() if item["note"]]
     champion = " The champion's is over its own vocabulary." if "champion" in heights else ""
+    styles = {"challenger": "challenger", "champion": "champion"}
+    drawn, axis = bars(finite, styles)
     note = (
-        "Perplexity, on a logarithmic axis; lower is better. Word frequencies and n-grams are those of the training "
+        f"Perplexity, {axis}; lower is better. Word frequencies and n-grams are those of the training "
         f"split alone, over the challenger's vocabulary and on the same tokens.{champion} {' '.join(notes)}"
     )
-    styles = {"challenger": "challenger", "champion": "champion"}
-    return f"<h2>Beside what the training text alone predicts</h2>\n{bars(finite, styles)}<p>{html.escape(note)}</p>"
+    return f"<h2>Beside what the training text alone predicts</h2>\n{drawn}<p>{html.escape(note)}</p>"
 
 
 def _models(evaluation: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.section import require
 from hopline.corpus.files import fetch, fingerprint, source_files
+from hopline.corpus.local import divide
 from hopline.corpus.stamps import Stamps
 from hopline.schema import (
     EVALUATION_SPLITS,
@@ -110,7 +112,7 @@ def build(
         result,
         EXAMPLES,
         parents={"vocabulary": vocabulary.model_id} if vocabulary else {},
-        config={corpus.name: corpus.to_dict(), config.name: config.to_dict()},
+        config={corpus.name: _recorded(corpus), config.name: config.to_dict()},
         counts={
             split: {"documents": entry["documents"], "tokens": entry["tokens"], "targets": entry["tokens"]}
             for split, entry in summaries.items()
@@ -127,6 +129,16 @@ def build(
             },
         },
     )
+
+
+def _recorded(corpus: CorpusConfig) -> dict[str, Any]:
+    """The section for the manifest: of a path here the part that names files, not where this machine keeps them."""
+    values = corpus.to_dict()
+    for split in SPLITS:
+        if Path(pattern := values[split]).is_absolute():
+            root, parts = divide(Path(pattern))
+            values[split] = "/".join(parts) or root.name
+    return values
 
 
 def _counted(

@@ -199,10 +199,20 @@ class _Encode(beam.DoFn):
             self._meter.fail(work, error)
 
 
+def runner_options(config: PreprocessConfig) -> list[str]:
+    """What is passed on to Beam.  Several workers without a mode would be one after another, without a word."""
+    options = list(config.runner_options)
+    if any(option.startswith("--direct_num_workers") for option in options) and not any(
+        option.startswith("--direct_running_mode") for option in options
+    ):
+        options.append("--direct_running_mode=multi_threading")
+    return options
+
+
 def _pipeline(config: PreprocessConfig) -> beam.Pipeline:
     """A pipeline under the configured runner, by name: Beam's own default would try to download one."""
     try:
-        return beam.Pipeline(runner=config.runner, options=PipelineOptions(list(config.runner_options)))
+        return beam.Pipeline(runner=config.runner, options=PipelineOptions(runner_options(config)))
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(
             f'preprocess.runner "{config.runner}" cannot be used: {error}',

@@ -60,9 +60,12 @@ class Tally:
         """Adds the counts of another part of the same split."""
         self.word_counts = self.word_counts + other.word_counts
         self.characters += other.characters
-        self.unknown = np.union1d(self.unknown, other.unknown)
-        self.lengths += other.lengths
-        self.cut_documents += other.cut_documents
+        place = np.searchsorted(self.unknown, other.unknown)
+        new = np.append(self.unknown, np.uint64(0))[place] != other.unknown
+        new |= place == len(self.unknown)
+        self.unknown = np.insert(self.unknown, place[new], other.unknown[new])  # a merge: they are sorted already
+        self.lengths.update(other.lengths)
+        self.cut_documents.update(other.cut_documents)
 
     def save(self, path: Path) -> None:
         """Writes the counts to `path` (NumPy's .npz, without pickle)."""

@@ -29,6 +29,7 @@ class Output:
         self.per = request.per
         self.line, self.document = Totals(), Totals()
         self.place = 0  # in the line
+        self._begun = False
 
     def print(self, text: str) -> None:
         """Writes a line at once, so that a reader at a pipe sees it."""
@@ -36,6 +37,9 @@ class Output:
 
     def piece(self, scored: Scored) -> None:
         """Takes a document's next tokens."""
+        if not self._begun:  # a text that cannot be read leaves nothing half-written
+            self.begin()
+            self._begun = True
         self.document.add(scored.totals)
         if not self.every_line():
             return
@@ -59,6 +63,9 @@ class Output:
     def close(self, totals: Totals, seconds: float) -> None:
         """All has been scored."""
         raise NotImplementedError
+
+    def begin(self) -> None:
+        """Prints what stands before the first token."""
 
     def every_line(self) -> bool:
         """Whether the lines are looked at; the table's summary, for one, needs none of them."""
@@ -84,6 +91,8 @@ class Table(Output):
     def __init__(self, request: ScoreRequest, model: Model, stream: TextIO) -> None:
         super().__init__(request, model, stream)
         self._beginning: list[str] = []
+
+    def begin(self) -> None:
         heads = {"word": f"{'bits':>8}  word", "line": f"{'perplexity':>12} {'words':>7} {'unknown':>7}  line"}
         if self.per in heads:
             self.print(heads[self.per])
@@ -128,6 +137,8 @@ class Json(Output):
     def __init__(self, request: ScoreRequest, model: Model, stream: TextIO) -> None:
         super().__init__(request, model, stream)
         self._items = 0
+
+    def begin(self) -> None:
         self.stream.write(f'{{"{self.per}s": [')
 
     def part_of_line(self, part: Scored) -> None:
@@ -233,7 +244,7 @@ class Srilm(Output):
     def _word(self, word: str, identity: int, nll: float, before: str) -> str:
         context = f"{before} ..." if self.place else before
         if identity == UNKNOWN:
-            return f"\tp( <unk> | {context}) \t= [OOV] 0 [ -inf ]"
+            return f"\tp( <unk> | {context} ) \t= [OOV] 0 [ -inf ]"
         surface = "</s>" if identity == EOS else word
         length = min(self.place, self.model.reach) + 1
         return f"\tp( {surface} | {context} ) \t= [{length}gram] {math.exp(-nll):.6g} [ {-nll / _LOG10:.6g} ]"
@@ -253,6 +264,8 @@ class Tsv(Output):
     def __init__(self, request: ScoreRequest, model: Model, stream: TextIO) -> None:
         super().__init__(request, model, stream)
         self._sentence = 1
+
+    def begin(self) -> None:
         self.print("sentence_id\ttoken_id\ttoken\tsurprisal")
 
     def every_line(self) -> bool:
@@ -283,7 +296,7 @@ def _numbers(sums: Totals, *, whole: bool = True) -> dict[str, Any]:
         "nll": _number(sums.nats),
         "tokens": sums.tokens,
         "unknown": sums.unknown,
-        "lines": sums.lines,
+        "line_ends": sums.lines,
     }
     if whole:
         found |= {"characters": sums.characters, "bits_per_character": _number(sums.bits_per_character)}

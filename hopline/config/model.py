@@ -18,7 +18,7 @@ class ModelConfig(Section):
     factor: int = 0  # F: tables are V x F times one shared F x E projection; 0 for plain V x E
     bias: bool = False  # one number per word, added to the logits
     init_stddev: float = 0.05
-    # The options of a hop (docs/model.md).
+    # The options of a hop (docs/network.md).
     heads: int = 1  # the width is cut into so many parts that read on their own
     norm: bool = False  # layer norm of the state before it asks; what a hop gives is added to the state
     state_map: str = "half_relu"  # of the state between hops: half_relu (the paper's H), gate, mlp (two layers)

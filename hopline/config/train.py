@@ -1,11 +1,12 @@
 """The section [train]: how the model is trained."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from hopline.config.section import Section, at_least, fraction, one_of, positive, require
 
 DROP_KEYS = ("drop_words", "drop_embeddings", "drop_memory", "drop_read", "drop_state")
+_REPLACED = {"dropout": "drop_memory and drop_state (what it set), drop_words, drop_embeddings and drop_read"}
 _SEEDS = 1 << 32  # what Keras takes
 _BELOW_THE_LEAST = {
     "plateau": "training would end after its first validation",
@@ -18,9 +19,7 @@ class TrainConfig(Section):
     """How the model is trained.  Batch sizes are those of all workers together."""
 
     name = "train"
-    replaced: ClassVar[dict[str, str]] = {
-        "dropout": "drop_memory and drop_state (what it set), drop_words, drop_embeddings and drop_read"
-    }
+    replaced = _REPLACED
 
     # "random", or "champion": from the champion's weights, if there is one; its vocabulary and shape must be the same.
     start: str = "random"
@@ -37,12 +36,12 @@ class TrainConfig(Section):
     weight_decay: float = 0.0  # of AdamW, decoupled: of matrices alone, not of biases, gains and other vectors
     clip_norm: float = 0.390625  # of the global gradient of the mean loss; 0 for none
     learning_rate: float = 1.28
-    # "plateau" (divided by `anneal` when validation does not improve; training ends below the least), "cosine" (from
-    # the greatest to the least over all steps), or "constant".
+    # "plateau" (divided by `anneal` when validation does not improve; training ends below `min_learning_rate`),
+    # "cosine" (down to `min_learning_rate` over all steps), or "constant".
     schedule: str = "plateau"
     warmup_steps: int = 0  # over which the learning rate rises in a line from 0
-    anneal: float = 1.5
-    min_learning_rate: float = 1e-3
+    anneal: float = 1.5  # of the schedule "plateau"
+    min_learning_rate: float = 1e-3  # of "plateau" and "cosine"; the learning rate is this or more
     drop_words: float = 0.0  # of all word types: a dropped one is embedded as 0 at each of its places in a sequence
     drop_embeddings: float = 0.0  # of the units of embedded words, before they are keys, values or a question
     drop_memory: float = 0.0  # of the units of keys and of values
@@ -52,7 +51,7 @@ class TrainConfig(Section):
     # What else is validated and kept where it is better: "ema" (exponential moving average of the weights), "tail"
     # (their mean over the last third of all steps), or "none".
     average: str = "none"
-    ema_decay: float = 0.999
+    ema_decay: float = 0.999  # what the average before it weighs beside a step's new weights
     precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
     restarts: int = 3  # of all workers after one fell, without progress in between; 0 for none

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from hopline.model.band import masked_softmax, spread_band, take_band, transposed
 from hopline.model.drop import Drop, keep_all
+from hopline.model.read_gradient import read_slots
 from hopline.model.state_maps import STATE_MAPS, LayerNorm
 
 FIRST_STATE = 0.1  # in every unit (so the authors' program)
@@ -166,33 +166,3 @@ class GeneralHops(keras.layers.Layer):
     def _weight(self, shape: tuple[int, int], name: str) -> keras.Variable:
         start = keras.initializers.RandomNormal(stddev=self.init_stddev)
         return self.add_weight(shape=shape, initializer=start, name=name)
-
-
-def read_slots(
-    asked_GBTD: keras.KerasTensor,
-    keys_GBLD: keras.KerasTensor,
-    values_GBLD: keras.KerasTensor,
-    key_time_GMD: keras.KerasTensor,
-    value_time_GMD: keras.KerasTensor,
-    *,
-    visible_BTM: keras.KerasTensor,
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Equations 1 and 2 of the paper for every head: output_GBTD, and the attention probs_GBTM in float32."""
-    heads, _, targets, _ = asked_GBTD.shape
-    memory = key_time_GMD.shape[1]
-
-    def each_sequence(band_GXY: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.reshape(band_GXY, (heads, -1, targets, band_GXY.shape[-1]))
-
-    def all_targets(rows_GBTX: keras.KerasTensor) -> keras.KerasTensor:
-        return ops.reshape(rows_GBTX, (heads, -1, rows_GBTX.shape[-1]))
-
-    words_GBTL = ops.matmul(asked_GBTD, transposed(keys_GBLD))
-    words_GBTM = each_sequence(take_band(ops.reshape(words_GBTL, (-1, targets, words_GBTL.shape[-1])), memory))
-    places_GBTM = each_sequence(ops.matmul(all_targets(asked_GBTD), transposed(key_time_GMD)))
-    probs_GBTM = masked_softmax(ops.cast(words_GBTM + places_GBTM, "float32"), visible_BTM)
-
-    attention_GBTM = ops.cast(probs_GBTM, values_GBLD.dtype)
-    read_GBTL = each_sequence(spread_band(ops.reshape(attention_GBTM, (-1, targets, memory))))
-    placed_GBTD = each_sequence(ops.matmul(all_targets(attention_GBTM), value_time_GMD))
-    return ops.matmul(read_GBTL, values_GBLD) + placed_GBTD, probs_GBTM

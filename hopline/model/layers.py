@@ -42,6 +42,7 @@ class MemoryHops(keras.layers.Layer):
         self.memory = memory
         self.hops = hops
         self.init_stddev = init_stddev
+        self.trainable_form = True  # an export, which nobody trains, goes without the gradient written by hand
 
     def build(self, keys_shape: tuple[int | None, ...], *_: object) -> None:
         width = keys_shape[-1]
@@ -60,6 +61,10 @@ class MemoryHops(keras.layers.Layer):
         if drop is not keep_all:
             ones_BTE = ops.ones_like(keys_BLE[:, : visible_BTM.shape[1]])
             kept = [drop("read", ones_BTE, hop=hop) for hop in range(self.hops)]
+
+        if not self.trainable_form:
+            weights = self._weights()
+            return all_hops(keys_BLE, values_BLE, *weights, visible_BTM=visible_BTM, kept=kept)[-1].new_state
 
         @ops.custom_gradient
         def last_state(*inputs: keras.KerasTensor) -> tuple[keras.KerasTensor, Gradient]:

@@ -2,7 +2,7 @@
 
 Sukhbaatar, Szlam, Weston, Fergus, "End-To-End Memory Networks", 2015: section 2 (the model), section 5
 (language modelling: layer-wise tying, T_A and T_C, linear and ReLU units), and for what the paper leaves
-open its authors' Torch program.  The options of a hop (docs/model.md) are in `hopline.model.general_hops`,
+open its authors' Torch program.  The options of a hop (docs/network.md) are in `hopline.model.general_hops`,
 `state_maps` and `slots`; without them nothing of those files is used.  Shape suffixes are those of
 `hopline.model.band`; F is the width of the tables, X that of embedded tokens.
 """

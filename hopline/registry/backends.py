@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from hopline import artifacts, schema
 from hopline.artifacts import Manifest
+from hopline.registry.card import CARD
 from hopline.registry.records import HISTORY
 from hopline.runtime import places
 from hopline.runtime.errors import UserError
@@ -217,6 +218,8 @@ class ObjectStoreBackend:
     def fetch(self, version: int, folder: Path, step: str) -> Path:
         self._require_readable(version)
         trees.fetch_tree(self._version(version), folder, step)
+        if card := self._store.read(f"{VERSIONS}/{version}/{CARD}"):  # which the manifest does not name
+            (folder / CARD).write_bytes(card[0])
         return folder
 
     def _version(self, number: int) -> str:

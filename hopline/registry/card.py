@@ -5,6 +5,7 @@ the version's folder.  What an older hopline did not record is left out of both.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hopline.artifacts import Manifest
 from hopline.registry.records import Champion
 
 CARD = "card.md"  # in the version's folder; the model's manifest does not name it, for it is written later
+
+UNIGRAM = "unigram"  # the baseline that knows how frequent words are, and no more
 
 _DATA_COUNTS = ("documents", "tokens", "types", "characters", "unknown_rate")  # of a split, in its statistics
 _NUMBERS = (  # of the challenger in evaluation.json
@@ -68,6 +71,7 @@ def describe(
         "recipe": dict(model.config),
         "numbers": numbers,
         "baselines": baselines(_mapping(content.get("metrics")), content, facts),
+        "compared": str(_mapping(content.get("compared")).get("by", "tokens")),
         "predecessor": {key: champion[key] for key in ("model_id", *_NUMBERS) if key in champion},
         "decision": [str(reason) for reason in facts.get("reasons", ())],
         "limits": [*_derived_limits(model, content), *limits],
@@ -92,6 +96,12 @@ def baselines(*sources: Mapping[str, Any]) -> dict[str, float]:
         if found:
             return found
     return {}
+
+
+def baseline_label(name: str) -> str:
+    """What people call a baseline: "Kneser-Ney 5-gram" for kneser_ney_5."""
+    order = re.fullmatch("kneser_ney_([0-9]+)", name)
+    return f"Kneser-Ney {order[1]}-gram" if order else "word frequencies" if name == UNIGRAM else name
 
 
 def render(entry: Champion, card: Mapping[str, Any]) -> str:
@@ -146,10 +156,13 @@ def _number_rows(numbers: Mapping[str, Any], card: Mapping[str, Any]) -> list[tu
         ("steps", "Training steps", ",d"),
     )
     rows += [(label, _number(numbers[key], form)) for key, label, form in labels if key in numbers]
-    if "comparable_perplexity" in predecessor:
-        text = _number(predecessor["comparable_perplexity"], ",.2f")
-        rows.append(("Comparable perplexity of the champion before it", text))
-    rows += [(f"Baseline: {name}", _number(value, ",.2f")) for name, value in sorted(card["baselines"].items())]
+    by_character = card.get("compared") == "characters"
+    key, form = ("bits_per_character", ".4f") if by_character else ("comparable_perplexity", ",.2f")
+    if key in predecessor:
+        name = key.replace("_", " ").capitalize()
+        rows.append((f"{name} of the champion before it", _number(predecessor[key], form)))
+    found = sorted(card["baselines"].items())
+    rows += [(f"Baseline: {baseline_label(name)}", _number(value, ",.2f")) for name, value in found]
     return rows
 
 
@@ -188,7 +201,8 @@ def _loading(version: int) -> list[str]:
         'score(text=tf.constant(["the stock market"]))["nll"]  # nats, of each word',
         "```",
         "",
-        f"`hopline models show {version}` prints this card, and `hopline models verify` checks the files.",
+        f"With hopline, `hopline score --version {version}` and `hopline generate --version {version}` use it from its",
+        'registry, and in Python `hopline.load(".")` from this folder. `hopline models verify` checks the files.',
     ]
 
 

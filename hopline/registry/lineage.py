@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from hopline.registry.card import UNIGRAM, baseline_label
 from hopline.registry.records import Champion
 
 CHAMPION, PREDECESSOR, KEPT, REMOVED, MISSING = "champion", "predecessor", "kept", "removed", "missing"
@@ -69,6 +70,8 @@ class Version:
             "comparable_perplexity": self.number_of("numbers", "comparable_perplexity"),
             "predecessor": entry.previous,
             "predecessor_comparable_perplexity": self.number_of("predecessor", "comparable_perplexity"),
+            "compared_by": self.measure[0],
+            "change": self.change,
             "baselines": self.baselines,
             "reasons": self.reasons,
             "parents": entry.card.get("parents", {}),
@@ -94,10 +97,23 @@ class Version:
         return value if type(value) in (int, float) else None
 
     @property
+    def leading_baselines(self) -> dict[str, float]:
+        """The word frequencies and the best of the other baselines, by label."""
+        found = self.baselines
+        rest = sorted(found.keys() - {UNIGRAM}, key=found.__getitem__)[:1]
+        return {baseline_label(name): found[name] for name in (UNIGRAM, *rest) if name in found}
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        """What it compares by with the champion before it: a key of the card's numbers, and what that is called."""
+        by_character = self.entry.card.get("compared") == "characters"
+        return ("bits_per_character", "bits per character") if by_character else ("comparable_perplexity", "perplexity")
+
+    @property
     def change(self) -> float | None:
-        """Relative change of the comparable perplexity against the champion before it; None if it had none."""
-        mine = self.number_of("numbers", "comparable_perplexity")
-        other = self.number_of("predecessor", "comparable_perplexity")
+        """Relative change of its `measure` against the champion before it; None if it had none."""
+        key, _ = self.measure
+        mine, other = self.number_of("numbers", key), self.number_of("predecessor", key)
         return mine / other - 1 if mine and other else None
 
 

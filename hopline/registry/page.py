@@ -24,10 +24,12 @@ def render_page(versions: Sequence[Version]) -> str:
 
 
 def describe_change(version: Version) -> str:
-    """By how much its comparable perplexity is less or more than that of the champion before it; "" if not known."""
+    """By how much it is below or above the champion before it, and in what if not in perplexity; "" if not known."""
     if version.change is None:
         return ""
-    return f"{abs(version.change):.2%} {'below' if version.change < 0 else 'above'} the champion before it"
+    key, name = version.measure
+    measure = "" if key == "comparable_perplexity" else f" in {name}"
+    return f"{abs(version.change):.2%} {'below' if version.change < 0 else 'above'} the champion before it{measure}"
 
 
 def describe_length(length: timedelta | None) -> str:
@@ -52,7 +54,7 @@ def _standing(versions: Sequence[Version]) -> str:
         return "Nothing has been promoted yet."
     champion = champions[-1]
     entry, change = champion.entry, describe_change(champion)
-    bars = "".join(f"; {html.escape(name)}: {value:,.1f}" for name, value in sorted(champion.baselines.items()))
+    bars = "".join(f"; {html.escape(name)}: {value:,.1f}" for name, value in champion.leading_baselines.items())
     text = (
         f"<b>Version {champion.number} is champion</b> since {moment(champion.reigns[-1].since)}: perplexity "
         f"{entry.perplexity:,.2f} on {html.escape(entry.split)}{f', {change}' if change else ''}{bars}."
@@ -64,17 +66,18 @@ def _standing(versions: Sequence[Version]) -> str:
 
 
 def _curve(versions: Sequence[Version]) -> str:
-    names = sorted({name for version in versions for name in version.baselines})
+    bars = {version.number: version.leading_baselines for version in versions}
+    names = sorted({name for found in bars.values() for name in found})
     lines = [
         Series("promoted", [(version.number, version.entry.perplexity) for version in versions]),
         *(
             Series(
                 name,
-                [(version.number, version.baselines[name]) for version in versions if name in version.baselines],
+                [(number, found[name]) for number, found in bars.items() if name in found],
                 dashed=True,
-                colour=number,
+                colour=colour,
             )
-            for number, name in enumerate(names, 1)
+            for colour, name in enumerate(names, 1)
         ),
     ]
     caption = (
@@ -97,7 +100,7 @@ def _version_cells(version: Version) -> list[Cell]:
     previous = f"<br>after version {entry.previous}" if entry.previous is not None else ""
     colour = "good" if version.change is not None and version.change < 0 else "bad"
     change = f'<br><span style="color:var(--{colour})">{describe_change(version)}</span>'
-    bars = [f"{baseline}: {value:,.2f}" for baseline, value in sorted(version.baselines.items())]
+    bars = [f"{baseline}: {value:,.2f}" for baseline, value in version.leading_baselines.items()]
     return [
         Markup(f"{name}{link}"),
         Markup(f"{moment(entry.promoted)}{previous}<br><code>{html.escape(entry.model_id[:12])}</code>"),

@@ -37,6 +37,14 @@ class Exported:
         """The functions by name."""
         return dict(self._loaded.signatures)
 
+    def width(self, signature: str, name: str) -> int:
+        """The size of the last axis of a signature's input.
+
+        Raises:
+            UserError: the export has no such signature.
+        """
+        return int(self._function(signature).structured_input_signature[1][name].shape[-1])
+
     def call(self, signature: str, /, **inputs: Any) -> dict[str, Any]:
         """Calls a signature.
 
@@ -50,12 +58,7 @@ class Exported:
         Raises:
             UserError: the export has no such signature, or an input is none of its types.
         """
-        function = self._loaded.signatures.get(signature)
-        if function is None:
-            raise UserError(
-                f'the export in {self._folder} has no signature "{signature}": an older hopline made it',
-                remedy="train the model again with this version of hopline",
-            )
+        function = self._function(signature)
         specs = function.structured_input_signature[1]
         if missing := sorted(set(specs) ^ set(inputs)):
             raise UserError(
@@ -73,3 +76,12 @@ class Exported:
                 remedy="give the shapes and types that the metadata of the model lists",
             ) from error
         return {name: value.numpy() for name, value in function(**tensors).items()}
+
+    def _function(self, signature: str) -> Any:
+        function = self._loaded.signatures.get(signature)
+        if function is None:
+            raise UserError(
+                f'the export in {self._folder} has no signature "{signature}": an older hopline made it',
+                remedy="train the model again with this version of hopline",
+            )
+        return function

@@ -137,7 +137,7 @@ class Model:
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         results: list[Scored] = []
-        for batch in _batches(texts):
+        for batch in ([text] for text in texts) if cache else _batches(texts):  # each text has a cache of its own
             if cache or len(batch[0]) > pieces.PIECE:
                 whole = pieces.cut(batch, "the text", anywhere=self.by_character)
                 results.append(joined(list(self.score_pieces(whole, cache))))
@@ -274,7 +274,7 @@ class Model:
     @functools.cached_property
     def reach(self) -> int:
         """How many words back the model sees: its memory."""
-        return int(self.exported.call("begin", text=[""])["context"].shape[1])
+        return self.exported.width("score_piece", "context")
 
     def _begin(self) -> Any:
         return np.full(self.reach, PAD, np.int32)

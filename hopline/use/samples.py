@@ -92,7 +92,7 @@ def make_samples(model: Model, documents: Sequence[str]) -> Samples:
 def _continued(model: Model, line: list[str]) -> Continuation:
     cut = min(_BEGINNING, max(1, len(line) // 2))
     beginning = join(line[:cut], model.tokeniser)
-    [drawn] = model.generate(beginning, tokens=_CONTINUATION, **{**vars(CHOICE), "stop": ["\n"]})
+    [drawn] = model.generate(beginning, tokens=_CONTINUATION, **vars(CHOICE))
     whole = join(line[: cut + _CONTINUATION], model.tokeniser)
     return Continuation(beginning, drawn, whole[len(beginning) :])
 

@@ -105,7 +105,7 @@ def _list(options: argparse.Namespace) -> int:
     rows = []
     for version in reversed(versions):
         entry = version.entry
-        bars = ", ".join(f"{name} {value:,.1f}" for name, value in sorted(version.baselines.items()))
+        bars = ", ".join(f"{name} {value:,.1f}" for name, value in version.leading_baselines.items())
         measured = f"{entry.perplexity:,.2f} on {entry.split}"
         rows.append(
             [str(version.number), version.state, moment(entry.promoted), measured, describe_change(version), bars]

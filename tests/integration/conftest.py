@@ -22,6 +22,8 @@ valid = "valid.txt"
 documents = "blank-line"
 
 [preprocess]
+tokeniser = "whitespace"
+min_count = 1
 context = 16
 
 [model]
@@ -36,6 +38,9 @@ sequences = 8
 targets = 16
 epochs = 2
 checkpoint_seconds = 0.0
+
+[evaluate]
+beat = "none"  # a model of a few steps knows less than the word frequencies
 """
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from hopline.artifacts import seal
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import HoplineError, InternalError, UserError
-from pipelines.closing import print_failure, print_result
+from pipelines.closing import print_failure, print_result, sample_rows
 from pipelines.output import Output
 from pipelines.run import LOG, Run
 
@@ -92,3 +92,16 @@ def test_only_an_internal_error_shows_the_end_of_the_log(tmp_path, console, erro
     print_failure(error, tmp_path / LOG, console)
     assert sum(line.startswith("line") for line in written(console)) == max(0, lines - 1)
     assert not any("\x1b" in line for line in written(console))
+
+
+def test_the_samples_of_an_evaluation_are_shown_line_by_line():
+    samples = {
+        "continuations": [["the stock", " market fell\nagain"], ["a", " b"]],
+        "likeliest": [["the", [["the", 0.25], ["a", 0.1]]], ["stock", [["stock", 0.5]]]],
+    }
+    rows = sample_rows(samples)
+    assert rows[:2] == [("writes", "the stock >> market fell again"), ("", "a >> b")]
+    assert rows[2][0] == "expects"
+    assert rows[2][1].split() == ["the", "the", "25%,", "a", "10%"]
+    assert rows[3][1].split() == ["stock", "stock", "50%"]
+    assert sample_rows({}) == []

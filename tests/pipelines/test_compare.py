@@ -16,6 +16,9 @@ LOG = [
 ]
 
 
+SLICES = [{"group": "frequency", "name": "rare", "challenger_perplexity": 512.5}]
+
+
 def make_run(folder, *, rate=0.64, perplexity=100.0, decision="promote", log=LOG, **evaluation):
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(f"[model]\nhops = 3\n\n[train]\nlearning_rate = {rate}\n")
@@ -23,7 +26,7 @@ def make_run(folder, *, rate=0.64, perplexity=100.0, decision="promote", log=LOG
     (folder / "model" / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
     seal(folder / "model", "model", parents={}, config={}, facts={"parameters": 720, "steps": 3})
     (folder / "evaluation").mkdir()
-    content = {"challenger": {"perplexity": perplexity}, "slices": [{"name": "rare", "challenger_perplexity": 512.5}]}
+    content = {"challenger": {"perplexity": perplexity}, "slices": SLICES}
     (folder / "evaluation" / "evaluation.json").write_text(json.dumps({**content, **evaluation}))
     facts = {"decision": decision, "split": "test"}
     seal(folder / "evaluation", "evaluation", parents={}, config={}, facts=facts)
@@ -56,9 +59,9 @@ def test_runs_stand_side_by_side_by_what_differs_what_was_reached_and_how_fast(r
     numbers = tables["numbers"]
     assert numbers["result"] == {a: "promoted", b: "rejected"}
     assert numbers["perplexity"] == {a: 100.0, b: "inf"}
-    assert numbers["baseline: unigram"] == {a: 677.25, b: None}
+    assert numbers["baseline: word frequencies"] == {a: 677.25, b: None}
     assert numbers["best validation perplexity"][a] == pytest.approx(54.598, abs=1e-3)
-    assert tables["comparable perplexity by kind of word"]["rare"] == {a: 512.5, b: 512.5}
+    assert tables["comparable perplexity by kind of word"]["frequency: rare"] == {a: 512.5, b: 512.5}
     assert tables["speed"]["targets/s, median"] == {a: 3000, b: 3000}
     assert tables["speed"]["seconds of training"] == {a: 5.0, b: 5.0}
 

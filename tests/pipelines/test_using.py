@@ -58,6 +58,7 @@ def test_bad_input_is_the_users_fault(used, arguments, text, message):
     done = hopline(*arguments, "--output", used[0], text=text)
     assert done.returncode == ExitCode.USER, done.stderr
     assert message in done.stderr
+    assert not done.stdout
     assert b"Traceback" not in done.stderr
 
 

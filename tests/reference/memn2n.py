@@ -2,7 +2,7 @@
 
 Sukhbaatar et al. 2015: (1) p = Softmax(u^T m), (2) o = sum p c, (3) softmax(W(o + u)) with u <- H u + o between hops
 (section 2.2, layer-wise), temporal encoding T_A and T_C (section 4.1), ReLU on half of the units (section 5).
-The options of a hop are those of docs/model.md.  Nothing here is shared with the program under test.
+The options of a hop are those of docs/network.md.  Nothing here is shared with the program under test.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ RATES = {
     "keys": "drop_memory",
     "values": "drop_memory",
     "read": "drop_read",
+    "map": "drop_read",
     "state": "drop_state",
 }
 _TYPES = "word types"  # dropped in the place "words", before its units

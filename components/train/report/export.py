@@ -4,6 +4,8 @@ The SavedModel needs nothing of ours at serving: TensorFlow alone loads it, and 
 training text travels inside it.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,20 @@ def export(model: MemoryNetwork, transform: Path, targets: int, folder: Path) ->
     """Writes `model.keras`, `saved_model/` and `input_example.json` into `folder`, see `Signatures`."""
     model.save(folder / MODEL_FILE)
     served = Signatures(model, transform, targets)
-    tf.saved_model.save(served, str(folder / SAVED_MODEL_FOLDER), signatures=served.signatures(model))
+    with _without_gradients(model):
+        tf.saved_model.save(served, str(folder / SAVED_MODEL_FOLDER), signatures=served.signatures(model))
     words = (transform.parent / VOCABULARY_FILE).read_text(encoding="utf-8").split("\n")
     folders.write_json(folder / INPUT_EXAMPLE_FILE, _input_example(words[len(RESERVED_WORDS) :]))
+
+
+@contextlib.contextmanager
+def _without_gradients(model: MemoryNetwork) -> Iterator[None]:
+    """Has functions traced meanwhile compute forwards alone: they are saved, and loaded, in half the time."""
+    model.hop.trainable_form = False
+    try:
+        yield
+    finally:
+        model.hop.trainable_form = True
 
 
 def _input_example(words: list[str]) -> dict[str, Any]:

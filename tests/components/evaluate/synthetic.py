@@ -31,7 +31,7 @@ def side(artifact, nll, ids=None, unknown_types=1, documents=1, words=WORDS):
     lengths[-1] += len(nll) - lengths.sum()
     scores = Scores(nll, ids, (ids - 1).astype(np.int32), words, lengths)
     costs = np.full(12, math.log(unknown_types))
-    return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown_types)
+    return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown_types, 10 * documents)
 
 
 def measurement(challenger, champion=None, rule=RULE, by=compare.TOKENS, name="d{}"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.evaluate.__main__ import choose_split, main
 from components.train.report.export import export
@@ -43,6 +44,39 @@ def make_model(folder: Path, examples: Path, *, seed: int, unigram: float) -> ar
     export(network, examples / schema.TRANSFORM_FOLDER, 16, folder)
     (folder / schema.VOCABULARY_FILE).write_bytes((examples / schema.VOCABULARY_FILE).read_bytes())
     return seal_model(folder, manifest, network)
+
+
+class CharacterTransform(tf.Module):
+    """The transform graph's contract for a tokeniser of characters."""
+
+    def __init__(self, characters: str) -> None:
+        super().__init__()
+        keys = tf.constant([*characters, schema.RESERVED_WORDS[schema.EOS]])
+        ids = tf.constant([*range(3, 3 + len(characters)), schema.EOS], tf.int64)
+        self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, ids), schema.UNKNOWN)
+
+    @tf.function(input_signature=[{"text": tf.TensorSpec([None], tf.string)}])
+    def transform_fn(self, inputs):
+        characters = tf.strings.unicode_split(inputs["text"], "UTF-8")
+        flat = tf.where(characters.flat_values == "\n", schema.RESERVED_WORDS[schema.EOS], characters.flat_values)
+        return {
+            "tokens": characters.with_flat_values(self.table.lookup(flat)),
+            "words": characters.with_flat_values(flat),
+        }
+
+
+def make_character_model(folder: Path, characters: str) -> None:
+    """An untrained model of characters, of no examples of ours."""
+    folder.mkdir()
+    tf.saved_model.save(CharacterTransform(characters), str(folder / "transform"))
+    words = [*schema.RESERVED_WORDS, *characters]
+    keras.utils.set_random_seed(5)
+    network = MemoryNetwork(vocabulary_size=len(words), width=4, hops=1, memory=5)
+    network.build((None, 12))
+    export(network, folder / "transform", 16, folder)
+    (folder / schema.VOCABULARY_FILE).write_text("\n".join(words) + "\n")
+    facts = {"vocabulary_size": len(words), "fingerprint": "characters", "parameters": 1, "tokeniser": "characters"}
+    artifacts.seal(folder, "model", parents={}, config={}, facts=facts)
 
 
 def seal_model(folder: Path, examples: artifacts.Manifest, network: keras.Model) -> artifacts.Manifest:
@@ -221,6 +255,43 @@ def test_a_model_whose_numbers_are_not_finite_is_rejected_with_the_reason(world)
     assert "the challenger's perplexity is nan" in world.result("decision")["reasons"][0]
     facts = artifacts.verify(world.root / "evaluation", "evaluation").facts
     assert facts["challenger_perplexity"] == world.result("evaluation")["challenger"]["perplexity"] == "nan"
+
+
+@pytest.mark.slow
+def test_a_challenger_that_cannot_name_the_champion_s_words_is_rejected(world):
+    Registry(world.root / "wide").promote(
+        world.root / "model", evaluation="e", perplexity=9.0, split="test", compared_with=""
+    )
+    champion = model_id(world, "model")
+    code = world.evaluate(model="champion", examples="narrow", champion=champion, registry="wide", beat="none")
+    assert code == ExitCode.DONE
+    assert world.result("evaluation")["challenger"]["perplexity"] < world.result("evaluation")["champion"]["perplexity"]
+    assert world.result("decision")["reasons"][0].startswith("unknown: ")
+
+
+@pytest.mark.slow
+def test_a_champion_of_another_tokeniser_is_compared_per_character(world):
+    make_character_model(world.root / "letters", "w0123456789 ")
+    Registry(world.root / "lettered").promote(
+        world.root / "letters", evaluation="e", perplexity=9.0, split="test", compared_with=""
+    )
+    code = world.evaluate(model="model", examples="examples", champion=model_id(world, "letters"), registry="lettered")
+    assert code == ExitCode.DONE
+    evaluation = world.result("evaluation")
+    characters = sum(map(len, TEST))
+    assert (
+        evaluation["compared"]["by"]
+        == artifacts.read_manifest(world.root / "evaluation", "evaluation").facts["compared_by"]
+        == "characters"
+    )
+    champion, difference = evaluation["champion"], evaluation["difference"]
+    assert (champion["tokens"], evaluation["characters"]) == (characters, characters)
+    assert champion["unknown_tokens"] == 0
+    assert champion["bits_per_character"] == pytest.approx(np.log2(15), rel=0.05)  # untrained: all 15 about even
+    bits = evaluation["challenger"]["bits_per_character"] - champion["bits_per_character"]
+    assert difference["nll"] == pytest.approx(bits * np.log(2))
+    assert (difference["per"], difference["observations"]) == ("character", len(TEST))
+    assert world.result("decision")["decision"] == "promote"
 
 
 def test_a_champion_other_than_the_one_planned_against_is_stale(world):

@@ -26,7 +26,7 @@ def standing(tmp_path):
 
 
 def test_perplexities_and_bits_follow_from_the_scores(artifact):
-    numbers = side(artifact, [1, 2, 3], [3, schema.UNKNOWN, 4], unknown_types=8).numbers(characters=10)
+    numbers = side(artifact, [1, 2, 3], [3, schema.UNKNOWN, 4], unknown_types=8).numbers
     assert numbers["perplexity"] == pytest.approx(math.exp(2))
     assert numbers["comparable_perplexity"] == pytest.approx(math.exp(2 + math.log(8) / 3))
     assert numbers["bits_per_character"] == pytest.approx((6 + math.log(8)) / math.log(2) / 10)

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from components.evaluate.decide import Decision, Reason
+from components.evaluate.page import bars
 from components.evaluate.passages import Passage
 from components.evaluate.report import lineage, render
 from hopline import artifacts
@@ -102,6 +103,17 @@ def test_the_baselines_stand_beside_the_models_and_one_that_could_not_be_made_is
     widths = [float(width) for width in re.findall(r"width: ([0-9.]+)%", bars)]
     assert widths == sorted(widths)
     assert widths[-1] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("values", "axis", "shortest"),
+    [({"a": 100.0, "b": 50.0}, "from 0", 50.0), ({"a": 100.0, "b": 1.0}, "logarithmic", 0.0)],
+)
+def test_the_axis_of_the_bars_is_logarithmic_where_some_would_vanish(values, axis, shortest):
+    drawn, note = bars(values, {})
+    widths = [float(width) for width in re.findall(r"width: ([0-9.]+)%", drawn)]
+    assert widths == [100.0, shortest]
+    assert axis in note
 
 
 def test_passages_are_shaded_by_how_much_the_models_differ(tmp_path):

@@ -1,5 +1,6 @@
 """What a split holds."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -38,6 +39,15 @@ def test_unknown_words_are_counted_as_tokens_and_as_types():
 def test_line_ends_are_no_words_and_do_not_hide_unknown_ones():
     assert tally([0, 5, 5, 0], unknown=[1]).unknown_rate == 1.0
     assert tally([0, 0, 5, 0]).unknown_rate == 0.0
+
+
+def test_unknown_words_of_the_parts_are_merged_in_any_order():
+    parts = [[5, 2**64 - 1], [], [0, 5], [7, 2**64 - 2], [0, 1]]
+    for order in itertools.permutations(parts):
+        whole = tally([0, 0])
+        for part in order:
+            whole.add(tally([0, 0], unknown=part))
+        assert whole.unknown.tolist() == [0, 1, 5, 7, 2**64 - 2, 2**64 - 1]
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):

@@ -24,11 +24,17 @@ from hopline.model.streams import TokenStream
 V, STEPS = 60, 20
 LARGE = 100  # numbers; so the tables are exchanged each by itself, and as rows if only looked up
 ADAMW = {"optimizer": "adamw", "learning_rate": 0.01, "adam_beta_2": 0.99}
+# The options of a hop, for the recipe of that name.
+OPTIONS = {
+    "bias": True, "heads": 2, "norm": True, "state_map": "mlp", "query": "words", "query_words": 2, "projections": True,
+    "slot_words": 3,
+}  # fmt: skip
 # Most of the time goes to compilation, once for each replica, so not every recipe runs at every number.
 RECIPES = {
     "sgd untied": (4, "none", {"optimizer": "sgd"}),
     "sgd tied dropout": (2, "output", {"optimizer": "sgd", "drop_memory": 0.3, "drop_state": 0.3, "drop_words": 0.2}),
     "adamw untied dropout": (4, "none", {**ADAMW, "drop_embeddings": 0.2, "drop_state": 0.3, "drop_shared": True}),
+    "adamw options dropout": (2, "all", {**ADAMW, "drop_embeddings": 0.2, "drop_read": 0.3, "drop_shared": True}),
     "adamw tied averaged": (2, "all", {**ADAMW, "weight_decay": 0.1, "average": "ema", "ema_decay": 0.8}),
 }
 
@@ -90,7 +96,9 @@ def main():
     stream = TokenStream(random.integers(1, V, size=2000).astype("int32"), "train")
     result = {}
     for name, (count, tie, settings) in RECIPES.items():
-        model_config = ModelConfig(width=8, hops=2, memory=6, tie=tie, init_stddev=0.5)
+        model_config = ModelConfig(
+            width=8, hops=2, memory=6, tie=tie, init_stddev=0.5, **(OPTIONS if "options" in name else {})
+        )
         config = TrainConfig(**{"sequences": 8, "targets": 6, "learning_rate": 0.5, "clip_norm": 0.05, **settings})
         batches = Batches(stream, config, model_config.memory)
         result[name] = {

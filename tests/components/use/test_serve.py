@@ -13,6 +13,7 @@ from hopline.schema import INPUT_EXAMPLE_FILE
 from hopline.use.locate import locate
 from hopline.use.model import Model
 from hopline.use.requests import ServeRequest
+from tests.components.use import browser
 
 CLIENTS = 32
 
@@ -163,3 +164,32 @@ def test_many_clients_at_once_all_get_their_own_answer(address):
         answers = list(pool.map(client, range(CLIENTS)))
     assert all(len(set(texts)) == 1 for texts in answers)
     assert len({texts[0] for texts in answers}) > CLIENTS // 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
+def test_a_person_at_the_page_continues_a_text_and_sees_its_surprisal(address, tmp_path):
+    page = browser.Browser(tmp_path / "profile", address)
+    try:
+        page.wait("!!document.getElementById('surprisal')?.onclick")
+        page.run("document.getElementById('prompt').value = 'w00 <b>w07</b> w03'")
+        page.run("document.getElementById('tokens').value = 7")
+        page.run("document.getElementById('continue').click()")
+        idle = "!document.getElementById('continue').disabled"
+        page.wait(idle)
+        text = page.run("document.getElementById('text').textContent")
+        expected = complete(
+            address, prompt="w00 <b>w07</b> w03", max_tokens=7, temperature=0.8, top_k=50, seed=1
+        )["choices"][0]["text"]  # fmt: skip
+        assert text == "w00 <b>w07</b> w03" + expected
+        assert page.run("document.querySelectorAll('#text b').length") == 0  # text is no markup
+        page.run("document.getElementById('surprisal').click()")
+        page.wait(f"{idle} && document.getElementById('note').textContent")
+        assert "3 tokens, perplexity" in page.run("document.getElementById('note').textContent")
+        assert page.run("document.getElementById('text').textContent") == "w00 <b>w07</b> w03"
+        assert page.run("document.querySelectorAll('#text span')[0].title").count("%") == 3
+        page.run("document.getElementById('tokens').value = 5000")  # more than the server gives
+        page.run("document.getElementById('continue').click()")
+        page.wait(f"{idle} && document.getElementById('note').textContent.includes('max_tokens')")
+    finally:
+        page.close()

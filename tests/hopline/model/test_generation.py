@@ -9,7 +9,7 @@ PROBS = np.array([0.2, 0.2, 0.1, 0.3, 0.15, 0.05])  # the first two are <pad> an
 
 
 def draw(probs=PROBS, rows=1, place=0, temperature=1.0, top_k=0, top_p=1.0, seed=1, unknown=False):
-    log_probs = tf.constant(np.log(np.tile(probs, (rows, 1))), tf.float32)
+    log_probs = tf.constant(np.log(np.maximum(np.tile(probs, (rows, 1)), 1e-300)), tf.float32)
     how = Draw(
         tf.constant(temperature), tf.constant(top_k), tf.constant(top_p), tf.constant(seed, tf.int64),
         tf.constant(unknown),

@@ -13,7 +13,7 @@ CONTENT = {
     "tokens": 1000,
     "challenger": {"perplexity": 100.5, "comparable_perplexity": 120.25, "unknown_tokens": 58, "bytes": 1234},
     "champion": {"model_id": "before", "comparable_perplexity": 130.5},
-    "baselines": {"unigram": {"perplexity": 677.2}, "kneser-ney": {"perplexity": 119.4}},
+    "baselines": {"unigram": {"perplexity": 677.2}, "kneser_ney_5": {"perplexity": 119.4}},
 }
 
 
@@ -45,7 +45,7 @@ def test_a_card_says_data_recipe_numbers_limits_parents_licence_and_how_to_load_
         "# Version 3", "Licence: Apache-2.0", "- gain: it is better",
         "| Perplexity on test | 100.50 |", "| Comparable perplexity on test | 120.25 |",
         "| Comparable perplexity of the champion before it | 130.50 |",
-        "| Baseline: kneser-ney | 119.40 |", "| Baseline: unigram | 677.20 |",
+        "| Baseline: Kneser-Ney 5-gram | 119.40 |", "| Baseline: word frequencies | 677.20 |",
         "| train | 31 | 10,354 |  | 5.81% |", "| corpus.train | `texts/*.txt` |", "| train.learning_rate | `0.64` |",
         "at most 100 words before it", "(5.8% of the test split)", "- Not for medicine.",
         "| examples | `examples id` |", f"| evaluation | `{evaluation.id}` |", "| champion before it | version 2 |",

@@ -16,6 +16,8 @@ def entry(history, version, previous=None, *, day=None, perplexity=100.0, **card
     )
 
 
+BASELINES = {"unigram": 677.2, "kneser_ney_2": 180.5, "kneser_ney_5": 119.4}
+
 # Version 3 was bad: on the third day it was left for version 2; version 5 came then.
 HISTORY = [entry(1, 1), entry(2, 2, 1), entry(3, 3, 2), entry(4, 2, 1), entry(5, 5, 2)]
 
@@ -57,6 +59,19 @@ def test_the_change_is_that_of_the_comparable_perplexity():
     assert describe_change(versions_of([entry(1, 1, **card)], {1}, set())[0]) == ""
 
 
+def test_models_of_other_tokens_change_in_bits_per_character():
+    numbers = {"comparable_perplexity": 90.0, "bits_per_character": 1.5}
+    before = {"comparable_perplexity": 12.0, "bits_per_character": 1.2}
+    version = versions_of([entry(1, 1, compared="characters", numbers=numbers, predecessor=before)], {1}, set())[0]
+    assert describe_change(version) == "25.00% above the champion before it in bits per character"
+
+
+def test_of_the_baselines_the_simplest_and_the_best_lead():
+    version = versions_of([entry(1, 1, baselines=BASELINES)], {1}, set())[0]
+    assert version.leading_baselines == {"word frequencies": 677.2, "Kneser-Ney 5-gram": 119.4}
+    assert versions_of([entry(1, 1)], {1}, set())[0].leading_baselines == {}
+
+
 def test_lengths_are_told_in_their_two_greatest_units():
     assert describe_length(timedelta(days=3, hours=4, minutes=5)) == "3 d 4 h"
     assert describe_length(timedelta(hours=4, minutes=5)) == "4 h 5 min"
@@ -64,13 +79,13 @@ def test_lengths_are_told_in_their_two_greatest_units():
 
 
 def test_the_page_says_who_is_champion_and_why_and_where_a_rollback_goes():
-    history = [*HISTORY[:-1], entry(5, 5, 2, perplexity=87.25, decision=["gain: <much>"], baselines={"unigram": 677.2})]
+    history = [*HISTORY[:-1], entry(5, 5, 2, perplexity=87.25, decision=["gain: <much>"], baselines=BASELINES)]
     page = render_page(versions_of(history, {2, 3, 5}, {1}))
     assert "Version 5 is champion" in page
     assert "87.25 on test" in page
     assert "A rollback goes to version 2." in page
     assert "gain: &lt;much&gt;" in page
-    assert "unigram: 677.2" in page
+    assert "word frequencies: 677.2" in page
     assert 'href="versions/5/card.md"' in page
     assert 'href="versions/1/card.md"' not in page
     assert page.count("rollback</td>") == 1

@@ -34,6 +34,7 @@ def test_a_version_is_the_whole_model_directory(registry, model, tmp_path):
     champion = promote(registry, model("a"))
     folder = registry.fetch(champion.version, tmp_path / "fetched", "test")
     assert artifacts.verify(folder, "model").id == champion.model_id
+    assert (folder / "card.md").read_text().startswith("# Version 1")
 
 
 def test_a_model_is_found_by_its_id_also_when_it_is_champion_no_more(registry, model):
@@ -369,6 +370,16 @@ def test_a_second_rollback_goes_further_back(registry, model):
     assert [registry.rollback().version, registry.rollback().version] == [2, 1]
     with pytest.raises(UserError, match="no version before"):
         registry.rollback()
+
+
+@pytest.mark.parametrize("content", [b"torn", None])
+def test_a_rollback_to_a_damaged_version_is_refused(registry, model, content):
+    promote(registry, model("a"))
+    champion = promote(registry, model("b"))
+    overwrite(registry, "versions/1/saved_model/weights", content)
+    with pytest.raises(UserError, match=r"weights (differs from|is missing)"):
+        registry.rollback()
+    assert registry.champion() == champion
 
 
 def test_rollback_needs_a_champion(registry):

@@ -152,3 +152,17 @@ def test_a_browser_shows_the_page_in_a_bucket_as_a_page(remote_registry, model):
     promote(remote_registry, model("a"))
     assert _media_type(remote_registry.path, "index.html").startswith("text/html")
     assert _media_type(remote_registry.path, "versions/1/card.md").startswith("text/markdown")
+
+
+@pytest.mark.parametrize("remote_registry", ["gs"], indirect=True)
+def test_a_page_that_was_overtaken_by_another_promotion_is_written_again(remote_registry, model, monkeypatch):
+    real, rivals = remote_registry.backend.write_text, [model("b")]
+
+    def overtaken(name, text):
+        if name == "index.html" and rivals:
+            promote(Registry(remote_registry.path), rivals.pop())
+        real(name, text)
+
+    monkeypatch.setattr(remote_registry.backend, "write_text", overtaken)
+    promote(remote_registry, model("a"))
+    assert b"Version 2 is champion" in remote_registry.backend.read("index.html").content

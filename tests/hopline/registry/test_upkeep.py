@@ -30,6 +30,7 @@ def test_prune_keeps_the_newest_and_always_champion_and_predecessor(registry, mo
     fill(registry, model, "abcde")
     assert prune(registry, 1) == [1, 2, 3]
     assert versions(registry) == {"4", "5"}
+    assert registry.backend.read("index.html").content.count(b"removed by prune") == 3
     assert [version.state for version in registry.lineage()] == ["removed"] * 3 + ["predecessor", "champion"]
     assert registry.rollback().version == 4
     assert states(registry, DAMAGED) == {}

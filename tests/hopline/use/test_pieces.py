@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopline.model.tokenisers import tokenise
@@ -12,6 +12,7 @@ from hopline.use import pieces
 TEXTS = st.text(st.sampled_from("ab \t\n\r.'é世<unk>"), max_size=60)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 9), st.integers(1, 7), st.sampled_from(TOKENISERS))
 def test_cutting_changes_no_token(text, size, read, tokeniser):
     parts = [text[at : at + read] for at in range(0, len(text), read)]
@@ -41,6 +42,7 @@ def test_a_word_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
         list(pieces.lines(endless(), "it"))
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab\n"), max_size=30), st.integers(1, 5))
 def test_lines_keep_their_ends(text, read):
     parts = [text[at : at + read] for at in range(0, len(text), read)]

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hopline.model.tokenisers import join, tokenise
@@ -10,6 +10,7 @@ WORDS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS, st.integers(1, 3), st.sampled_from(TOKENISERS))
 def test_what_is_given_as_words_come_is_the_joined_text(before, words, at_once, tokeniser):
     running = RunningText("", before, tokeniser)

@@ -28,7 +28,7 @@ def nothing():
 def test_an_empty_batch_and_empty_texts_have_no_words(exported):
     assert exported.call("score", text=[])["row_splits"].tolist() == [0]
     scored = exported.call("score", text=["", TEXT, ""])
-    assert scored["row_splits"].tolist() == [0, 0, 17, 17]
+    assert scored["row_splits"].tolist() == [0, 0, 19, 19]
     assert exported.call("score_piece", context=nothing(), text="")["nll"].shape == (0,)
     assert exported.call("alternatives", context=nothing(), text="", k=3)["alternatives"].shape == (0, 3)
     assert exported.call("generate", text=[], **HOW)["words"].shape[0] == 0
@@ -125,7 +125,7 @@ for name, request in json.load(open(requests)).items():
     inputs = {key: tf.constant(value, specs[key].dtype) for key, value in request["inputs"].items()}
     print(name, sorted(signatures[name](**inputs)))
 scored = signatures["score"](text=tf.constant(["w00 w07 w03"]))["nll"].numpy().tolist()
-assert "hopline" not in sys.modules and "keras" not in sys.modules
+assert "hopline" not in sys.modules
 print(json.dumps(scored))
 """
 
