@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from components.images import CONTROL, TRAIN
+from components.images import CONTROL, TRAIN, tag_of
 from components.steps import IMAGES, image_of
+from hopline.artifacts import git_revision
 from hopline.runtime.version import VERSION
 
 ROOT = Path(__file__).parents[1]
@@ -31,16 +32,23 @@ def test_a_dockerfile_takes_the_code_of_its_steps_and_of_no_other(image):
     assert set(re.findall(r"^COPY components/(\w+) ", text, re.MULTILINE)) - {"__init__"} == steps
 
 
-def test_make_builds_every_image_under_the_name_that_the_pipeline_has_for_it():
-    planned = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
-    assert sorted(re.findall(rf"--tag (\S+:{VERSION})\s", planned)) == BUILT
-
-
-def test_make_also_tags_every_image_with_a_name_that_says_what_it_holds():
-    command = ["make", "--dry-run", "images", "TAG=0123456789ab"]
+def tagged(*arguments):
+    """The names that `make images` and `make image-gpu` would give."""
+    command = ["make", "--dry-run", "images", "image-gpu", "TAG=0123456789ab", *arguments]
     planned = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    expected = sorted({image_of(step, "", "0123456789ab") for step in IMAGES})
-    assert sorted(re.findall(r"--tag (\S+:0123456789ab)\s", planned)) == expected
+    return sorted(re.findall(r"--tag (\S+)\s", planned))
+
+
+def test_make_tags_every_image_by_commit_and_only_a_release_by_its_version_too():
+    by_commit = {image_of(step, "", "0123456789ab") for step in IMAGES} | {"hopline-train:0123456789ab-gpu"}
+    assert tagged("RELEASE=") == sorted(by_commit)
+    released = {*by_commit, *BUILT, f"hopline-train:{VERSION}-gpu"}
+    assert tagged(f"RELEASE=v{VERSION}") == sorted(released)
+
+
+def test_the_tag_that_make_gives_is_the_one_that_a_submission_names():
+    planned = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
+    assert f"--tag hopline-train:{tag_of(git_revision())}" in planned
 
 
 @pytest.mark.parametrize(

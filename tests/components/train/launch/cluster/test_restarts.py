@@ -178,19 +178,18 @@ def test_a_job_on_its_way_out_is_waited_for(world):
 
 def test_a_launcher_that_cannot_reach_the_server_leaves_the_job_to_the_next_one(world):
     world.cluster.lives = {0: [Life(ticks=1000)]}
-    patience = 15  # attempts, after which the server answers again
-    away = []  # how many requests there were before
+    away = []  # since when
 
     def fault(request):
-        made = len(world.server.requests)
         if not away and world.paused > 4 and (request.verb, request.resource) == ("get", "jobs"):
-            away.append(made - 1)
-        return "lost" if away and made <= away[0] + patience else None
+            away.append(world.paused)
+        return "lost" if away else None
 
     world.server.fault = fault
     world.failure(InternalError)
+    assert 200 < world.paused - away[0] < 400
+    assert {request.verb for request in world.server.requests} <= {"create", "get", "list", "patch"}
     assert "Job" in world.left
-    assert len(world.server.requests) == away[0] + patience
 
 
 def test_a_job_that_is_deleted_while_it_is_made_is_a_stop(world):
