@@ -60,6 +60,12 @@ class ModelConfig(Section):
             "output of one table",
             'set model.tie to "all", or model.projections to false',
         )
+        # All units of the constant question are equal, so that its layer norm is 0 but for rounding, which it magnifies.
+        require(
+            not self.norm or self.query != "constant",
+            'model.norm is true, but model.query is "constant", whose layer norm is 0: the first hop would ask nothing',
+            'set model.query to "words" or "learned", or model.norm to false',
+        )
         _one_to_four("model.slot_words", self.slot_words)
         self._check_reach("model.slot_words", self.slot_words)
 

@@ -73,7 +73,8 @@ def _champion(registry: Registry) -> int:
 
 
 def _existing(registry: Registry, version: int) -> int:
-    versions = sorted({entry.version for entry in registry.history()})
+    entries, _ = registry.entries()  # one that is damaged hides no other version
+    versions = sorted({entry.version for entry in entries})
     if version not in versions:
         known = f"its versions are {', '.join(map(str, versions))}" if versions else "it has none"
         raise UserError(f"{registry.path} has no version {version}: {known}", remedy="name one of its versions")

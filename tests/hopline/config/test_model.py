@@ -18,6 +18,7 @@ LEARNING = {
     ({"query_words": 2}, ["model.query_words is 2", '"constant"', 'model.query to "words"']),
     ({"query": "words", "query_words": 4, "memory": 3}, ["model.query_words is 4", "model.memory = 3"]),
     ({"slot_words": 3, "memory": 2}, ["model.slot_words is 3", "model.memory = 2"]),
+    ({"norm": True}, ["model.norm is true", '"constant"', 'model.query to "words"']),
     ({"map_width": 7}, ["model.map_width is 7", '"half_relu"', 'model.state_map to "mlp"']),
     ({"projections": True, "tie": "output"}, ["model.projections is true", '"output"', 'model.tie to "all"']),
 ])  # fmt: skip
