@@ -113,9 +113,13 @@ def test_very_many_documents_are_merged_with_their_neighbours():
 def test_one_document_that_is_most_of_the_text_counts_for_little_more_than_one():
     random = np.random.default_rng(2)
     documents = np.repeat([0, 1, 2], [9_800, 100, 100])
-    result = judged(random.normal(-0.1, 1, size=10_000), documents)
+    scores = random.normal(-0.1, 1, size=10_000)
+    result = judged(scores, documents)
     assert result.observations == 3
     assert 1 < result.effective < 1.05
+    error = (result.high - result.mean) / student.quantile(1 - bootstrap.SPENT * 0.05, 1.0)
+    sums, sizes = np.add.reduceat(scores, [0, 9_800, 9_900]), np.array([9_800.0, 100, 100])
+    assert error == pytest.approx(standard_error(sums, sizes))
 
 
 def test_of_a_text_that_is_too_short_nothing_is_said():
