@@ -3,10 +3,12 @@
     examples/
       manifest.json
       vocabulary.txt                   one word a line; the line's number, from 0, is the word's id
-      transform/                       SavedModel: transform_fn({"text": [N]}) gives tokens and words, ragged [N, None]
+      transform/                       SavedModel: transform_fn({"text": [N]}) gives tokens and words, ragged [N, None];
+                                       the manifest's facts name the tokeniser
       shards/train-00000-of-00002.tfrecord  TFRecord of passages (`Passage`)
       text/valid-00000-of-00001.jsonl  the same passages as raw text; evaluation splits only
-      statistics.json                  counts, unknown rate, length quantiles, word counts per split
+      statistics.json                  counts, unknown rate, length quantiles, word counts per split; of the evaluation
+                                       splits what stands in the training text too
 
 A split is its shards in the order of their names: consecutive passages of consecutive documents.
 """

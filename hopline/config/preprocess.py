@@ -26,7 +26,7 @@ class PreprocessConfig(Section):
     max_type_ratio: float = 0.8  # different words among the words of the training text
     min_tokens: int = 1  # words of any split
     # Of the passages of 13 words of a held-out split, those that stand in the training text too.  Related texts share
-    # some (embedded:python 2 to 6%), which is a warning; a split that shares more than half is not held out.
+    # some (embedded:python 1 to 3%), which is a warning; a split that shares more than half is not held out.
     max_leak: float = 0.5
     runner: str = "FnApiRunner"  # Beam's; in-process by default
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"

@@ -38,7 +38,7 @@ def matches(key: str, pattern: str) -> tuple[Path, list[Path]]:
     require(
         not path.is_symlink() and glob.has_magic(pattern),
         f"{key} names {path}, which does not exist or is neither file nor folder",
-        f"correct {key}; a relative path starts at the folder of the configuration's file, or without one at yours",
+        f"correct {key}; a relative path starts at the folder in which hopline was started",
     )
     root, parts = divide(path)
     found = _files(root, parts) if root.is_dir() else []

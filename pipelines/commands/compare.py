@@ -1,11 +1,10 @@
 """`hopline compare`: runs side by side."""
 
 import argparse
-import json
 from pathlib import Path
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import OUTPUT, Commands, command
+from pipelines.commands.parsing import OUTPUT, Commands, add_format, command, print_json
 
 _TEXT = """\
 Puts runs of this machine side by side: where their configurations differ, what they reached, how fast they were, and
@@ -27,9 +26,7 @@ def add(commands: Commands) -> None:
         "--output", default=str(OUTPUT), metavar="FOLDER", help="the --output of the runs (%(default)s)"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the curves in one picture")
-    parser.add_argument(
-        "-o", choices=("text", "json"), default="text", dest="form", help="form of the output (%(default)s)"
-    )
+    add_format(parser)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -56,8 +53,8 @@ def _compare(options: argparse.Namespace) -> int:
                 f"{options.html} cannot be written: {error.strerror}",
                 remedy="give --html a file in a folder that exists",
             ) from error
-    if options.form == "json":
-        print(json.dumps(as_json(runs, parts), indent=2, allow_nan=False))
+    if options.format == "json":
+        print_json(as_json(runs, parts))
     else:
         print(as_text(runs, parts))
         if options.html:

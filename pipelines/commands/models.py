@@ -1,13 +1,12 @@
 """`hopline models`: the versions of a registry."""
 
 import argparse
-import json
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 from hopline.runtime.errors import ExitCode, UserError
-from pipelines.commands.parsing import OUTPUT, Commands, add_server, client_of, command, group
+from pipelines.commands.parsing import OUTPUT, Commands, add_format, add_server, client_of, command, group, print_json
 
 if TYPE_CHECKING:
     from hopline.registry.lineage import Version
@@ -26,7 +25,6 @@ examples:
 
 """
 _CHAMPION = "champion"
-_FORMATS = ("text", "json")
 
 
 def add(commands: Commands) -> None:
@@ -89,9 +87,7 @@ def add(commands: Commands) -> None:
         )
         place.add_argument("--registry", metavar="PLACE", help="the registry itself: a folder, gs:// or s3:// URI")
     for action in (listing, showing, differing, verifying):
-        action.add_argument(
-            "-o", choices=_FORMATS, default="text", dest="form", help="form of the output (%(default)s)"
-        )
+        add_format(action)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -100,7 +96,7 @@ def _list(options: argparse.Namespace) -> int:
 
     registry = _open(options)
     versions = registry.lineage()
-    if options.form == "json":
+    if options.format == "json":
         return _print_json([version.content() for version in reversed(versions)])
     rows = []
     for version in reversed(versions):
@@ -135,7 +131,7 @@ def _show(options: argparse.Namespace) -> int:
     registry = _open(options)
     version = _version(registry, options.version)
     card = registry.card(version.entry)
-    if options.form == "json":
+    if options.format == "json":
         return _print_json({**version.content(), "place": registry.location(version.number), "card": card})
     print(render(version.entry, card), end="")
     if version.state != _CHAMPION:
@@ -150,7 +146,7 @@ def _diff(options: argparse.Namespace) -> int:
     registry = _open(options)
     a, b = (_version(registry, name) for name in (options.a, options.b))
     found = differences(*((version.entry, registry.card(version.entry)) for version in (a, b)))
-    if options.form == "json":
+    if options.format == "json":
         return _print_json({"a": a.number, "b": b.number, "differences": found})
     for part, rows in found.items():
         print(f"{part}:")
@@ -204,10 +200,10 @@ def _verify(options: argparse.Namespace) -> int:
     findings = []
     for finding in examine(registry, repair=options.repair):
         findings.append(finding)
-        if options.form == "text":
+        if options.format == "text":
             print(f"{finding.state + ':':9}{finding.name}: {finding.text}", flush=True)
     damaged = [finding for finding in findings if finding.state == DAMAGED]
-    if options.form == "json":
+    if options.format == "json":
         _print_json([{"name": item.name, "state": item.state, "text": item.text} for item in findings])
     return ExitCode.USER if damaged else ExitCode.DONE
 
@@ -301,6 +297,6 @@ def _shown(value: Any) -> str:
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
-def _print_json(value: Any) -> int:
-    print(json.dumps(value, indent=2, allow_nan=False))
+def _print_json(value: object) -> int:
+    print_json(value)
     return ExitCode.DONE
