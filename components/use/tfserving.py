@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from components.use.serve import Work
 
 LABEL = "champion"
+_LARGE = {"alternatives", "states", "attention"}  # their answers have many numbers for each word
+_LARGE_CHARACTERS, _MOST_K = 10_000, 100
 _PATH = re.compile(
     r"(?P<name>[^/:]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?(?P<what>/metadata|:predict)?"
 )
@@ -96,11 +98,25 @@ class TfServing:
             given = {single: given}
         defaults = {name: MakeNdarray(value) for name, value in definition.defaults.items()}
         inputs = {**defaults, **{name: _decoded(value) for name, value in given.items()}}
+        self._require_bounded(signature, inputs)
         outputs = self._model.exported.call(signature, **inputs)
         if not by_row:
             plain = {name: _plain(value) for name, value in outputs.items()}
             return {"outputs": next(iter(plain.values())) if len(plain) == 1 else plain}
         return {"predictions": _rows(outputs, len(body["instances"]))}
+
+    def _require_bounded(self, signature: str, inputs: dict[str, Any]) -> None:
+        """Refuses what would take all the memory or time there is."""
+        for name, most in (("tokens", self._request.max_tokens), ("k", _MOST_K)):
+            value = np.asarray(inputs.get(name, 0))
+            if not np.issubdtype(value.dtype, np.integer) or value.ndim or not 0 <= value <= most:
+                raise UserError(f"{name} must be a whole number from 0 to {most:,}", remedy=f"correct {name}")
+        text = inputs.get("text")
+        if signature in _LARGE and isinstance(text, str | bytes) and len(text) > _LARGE_CHARACTERS:
+            raise UserError(
+                f"{signature} takes a text of {_LARGE_CHARACTERS:,} characters at most",
+                remedy="send it in pieces, each with the context that the answer before gave",
+            )
 
 
 def _columns(instances: Any, names: list[str]) -> Any:

@@ -75,7 +75,13 @@ class Exported:
                 f'an input of "{signature}" is none of its type or shape: {error}',
                 remedy="give the shapes and types that the metadata of the model lists",
             ) from error
-        return {name: value.numpy() for name, value in function(**tensors).items()}
+        try:
+            return {name: value.numpy() for name, value in function(**tensors).items()}
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(
+                f'"{signature}" cannot compute with these inputs: {error.message}',
+                remedy="correct their values",
+            ) from error
 
     def _function(self, signature: str) -> Any:
         function = self._loaded.signatures.get(signature)

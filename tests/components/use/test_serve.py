@@ -126,6 +126,15 @@ def test_the_interface_of_tensorflow_serving_answers_every_input_example(address
         ("/v1/models/hopline:predict", {"inputs": [[1]]}, 400),
         ("/v1/models/hopline:predict", {"signature_name": "dream", "inputs": ["w00"]}, 400),
         ("/v1/models/hopline:predict", {"inputs": {"text": ["w00"], "more": 1}}, 400),
+        ("/v1/models/hopline:predict", {"signature_name": "generate", "inputs": {"text": [], "tokens": 1 << 30}}, 400),
+        ("/v1/models/hopline:predict", {"signature_name": "next_words", "inputs": {"text": ["a"], "k": -1}}, 400),
+        ("/v1/models/hopline:predict", {"signature_name": "next_words", "inputs": {"text": ["a"], "k": "x"}}, 400),
+        (
+            "/v1/models/hopline:predict",
+            {"signature_name": "states", "inputs": {"text": "w " * 5001, "context": [0] * 8}},
+            400,
+        ),
+        ("/v1/models/hopline:predict", {"signature_name": "begin", "inputs": {"text": [["w00"]]}}, 400),
         ("/nothing", None, 404),
     ],
 )
