@@ -60,7 +60,7 @@ class ModelConfig(Section):
             "output of one table",
             'set model.tie to "all", or model.projections to false',
         )
-        # All units of the constant question are equal, so that its layer norm is 0 but for rounding, which it magnifies.
+        # All units of the constant question are equal: its layer norm is 0 but for rounding, which it magnifies.
         require(
             not self.norm or self.query != "constant",
             'model.norm is true, but model.query is "constant", whose layer norm is 0: the first hop would ask nothing',

@@ -52,8 +52,8 @@ def config(**train):
     ],
 )
 def test_tokens_are_told_from_the_bytes_of_each_split(corpus, files, expected):
-    found = tokens_of(files, CorpusConfig(**corpus))
-    assert [tokens * BYTES_PER_TOKEN for tokens in found] == pytest.approx(expected, abs=BYTES_PER_TOKEN)
+    found = tokens_of(files, CorpusConfig(**corpus), "whitespace")
+    assert [tokens * BYTES_PER_TOKEN["whitespace"] for tokens in found] == pytest.approx(expected, abs=6)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_without_a_run_there_is_nothing_to_correct_by(tmp_path):
 
 
 def test_the_estimate_says_what_it_is_for(tmp_path):
-    (tmp_path / "text").write_bytes(b"x" * round(57_000 / 0.8))
+    (tmp_path / "text").write_bytes(b"x" * round(39_000 / 0.8))
     asked = Config(corpus=CorpusConfig(train=str(tmp_path / "text")), model=SHAPE, train=config(workers=2).train)
     said = "\n".join(describe(asked))
     assert "about 10,000 targets in 310 steps" in said
@@ -171,3 +171,8 @@ def test_a_corpus_that_is_not_there_is_left_to_the_step_that_needs_it(tmp_path):
 )
 def test_times_are_said_with_their_limits(time, text):
     assert span(time) == text
+
+
+def test_a_corpus_of_next_to_nothing_has_a_step_all_the_same():
+    work = work_of(Config(), targets=0, valid_targets=0)
+    assert (work.steps_per_epoch, work.validations) == (1, Config().train.epochs)
