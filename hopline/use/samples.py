@@ -97,11 +97,16 @@ def _continued(model: Model, line: list[str]) -> Continuation:
     return Continuation(beginning, drawn, whole[len(beginning) :])
 
 
-def _looked_at(model: Model, line: list[str]) -> Sentence:
+def _looked_at(model: Model, line: list[str]) -> Sentence | None:
+    """None if the model's numbers are not finite: there is nothing to show of it then."""
     text = join(line, model.tokeniser)
     scored, likeliest = model.alternatives(text, LIKELIEST)
     told = tuple(tuple((word, float(np.exp(number))) for word, number in place) for place in likeliest)
-    return Sentence(scored.words, tuple(map(float, scored.surprisal)), told, model.attention(text).reads)
+    reads = model.attention(text).reads
+    numbers = [*scored.nll, *(share for place in told for _, share in place), *reads.flat]
+    if not np.isfinite(numbers).all():
+        return None
+    return Sentence(scored.words, tuple(map(float, scored.surprisal)), told, reads)
 
 
 def _lines(model: Model, documents: Sequence[str]) -> Iterator[list[str]]:

@@ -42,3 +42,11 @@ def test_what_is_drawn_is_text_and_no_markup():
     samples = Samples([Continuation("a <b", "<script>", "& c")], None)
     assert "<script>" not in section(samples)
     assert facts(samples) == {"continuations": [["a <b", "<script>"]], "likeliest": []}
+
+
+def test_a_model_whose_numbers_are_not_finite_shows_no_sentence(used, monkeypatch):
+    model = Model(locate(used[0]))
+    scored, likeliest = model.alternatives("w00 w07", 5)
+    scored.nll[1] = float("nan")
+    monkeypatch.setattr(model, "alternatives", lambda text, k: (scored, likeliest))
+    assert make_samples(model, ["w00 w07 w03"]).content()["sentence"] is None
