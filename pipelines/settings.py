@@ -22,7 +22,7 @@ def pipeline_config(cluster: ClusterConfig) -> dsl.PipelineConfig:
     keep = cluster.keep_seconds or None
     return dsl.PipelineConfig(
         active_deadline_seconds=cluster.max_seconds or None,
-        # All three: Kubeflow's own settings have the last two, and they go before the first.
+        # Set all three: Kubeflow sets defaults for success and failure, and those override the general one.
         ttl_seconds_after_finished=keep,
         ttl_seconds_after_success=keep,
         ttl_seconds_after_failure=keep,

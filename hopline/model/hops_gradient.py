@@ -73,7 +73,7 @@ def all_hops_gradient(
         mean_BT1 = ops.sum(d_probs_BTM * hop.probs, axis=-1, keepdims=True)
         d_scores_BTM = ops.cast(hop.probs * (d_probs_BTM - mean_BT1), keys_BLE.dtype)
         d_words_BTL = spread_band(d_scores_BTM)
-        if hop is done[0]:  # what is multiplied with the one state of all targets is summed over them before
+        if hop is done[0]:  # all targets share one state: sum over targets before multiplying
             d_words_BTL = ops.sum(d_words_BTL, axis=1, keepdims=True)
             d_scores_BTM = ops.sum(d_scores_BTM, axis=(0, 1), keepdims=True)
             d_mapped_BTE = ops.sum(d_mapped_BTE, axis=(0, 1), keepdims=True)

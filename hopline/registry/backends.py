@@ -197,7 +197,7 @@ class ObjectStoreBackend:
 
     def discard(self, version: int) -> None:
         names = [entry.name for entry in self._store.entries(f"{VERSIONS}/{version}/")]
-        # Without its manifest it is no model, and without its claim the number is free again: first and last.
+        # Delete the manifest first (without it the version is no model), the claim last (only then is the number free).
         for name in sorted(names, key=lambda name: (name.endswith(f"/{_CLAIM}"), not name.endswith(schema.MANIFEST))):
             self._store.delete(name)
 

@@ -14,8 +14,8 @@ happened: the old champion stands, and nobody reads what it left.  Killed before
 or `hopline models verify` adds what is missing.
 
 In a folder the version has its entry's number, and replaces what a killed promotion left there.  In an object store
-promotions may run at once, each with a number of its own: the loser removes its version, and one that was killed
-leaves it to its retry, or else a gap.
+promotions may run at once, each with a number of its own.  The loser deletes its version.  A killed promotion leaves
+its number claimed: its retry reuses the number; otherwise the number stays unused.
 """
 
 import contextlib

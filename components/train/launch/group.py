@@ -71,7 +71,7 @@ class Group:
         return None
 
     def end(self) -> None:
-        """Asks the workers that still run to save and leave; kills those that cannot hear, or do not in time."""
+        """Sends SIGTERM to all workers; SIGKILL to stopped ones, and to those still alive after `GRACE_SECONDS`."""
         try:
             for worker in self._running():
                 # A stopped process takes no other signal.

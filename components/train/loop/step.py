@@ -122,9 +122,9 @@ class TrainStep:
         model = self._model
         targets_N = tf.reshape(windows_BS[:, model.memory :], [-1])
         with tf.GradientTape() as tape:
-            # The lanes do not wait for each other, so TensorFlow runs them side by side.  A function for each: threads
-            # that start one compiled program at the same moment can crash it (docs/decisions.md), and one that replicas
-            # shared would hold on to the first one's variables.
+            # The lanes do not wait for each other, so TensorFlow runs them side by side.  Each has a compiled
+            # function of its own: threads that start one program at the same moment can crash it (docs/decisions.md),
+            # and a shared function would capture the first replica's variables.
             lanes = zip(tf.split(windows_BS, self._lanes), tf.split(mask_keys, self._lanes), strict=True)
             states = [tf.function(self._output_states, jit_compile=True)(*lane) for lane in lanes]
             states_NF = tf.cast(tf.concat(states, axis=0), self._output_dtype)

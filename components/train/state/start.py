@@ -76,7 +76,8 @@ def save_start(model: Path, config: TrainConfig, training: Path) -> Path:
     """
     import tensorflow as tf
 
-    tf.config.set_visible_devices([], "GPU")  # they are the workers', who would inherit it if the environment said so
+    # Hide the GPUs in this process only: an environment variable would be inherited by the workers, which need them.
+    tf.config.set_visible_devices([], "GPU")
 
     import keras
 

@@ -174,7 +174,7 @@ class Sender:
 
     def _raise_failure(self) -> None:
         assert self._failure
-        raise self._failure from None  # its cause, an error of the network, is an OSError, as one of the disk would be
+        raise self._failure from None  # `faults.explained` would take a network's OSError for that of a full disk
 
     def _run(self) -> None:
         ended = False
