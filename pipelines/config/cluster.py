@@ -31,7 +31,7 @@ class ClusterConfig(Section):
     image_prefix: str = ""  # before the images' names, such as registry.example/team/
     tag: str = VERSION  # of the images; for code between two versions the commit, see `make images`
     pull_policy: str = "IfNotPresent"
-    cpu: str = "1"  # CPU request of preprocess, train, evaluate; no limit, so they may use idle cores.  [job] is for a Job's workers
+    cpu: str = "1"  # CPU request of preprocess, train, evaluate; no limit, so they may use idle cores
     memory: str = "4Gi"  # for the same, and never more
     launcher_cpu: str = "500m"  # of the train step's own pod while a Job's workers train: it fetches and exports
     launcher_memory: str = "4Gi"  # for the same, and never more
