@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hopline.model.tokenisers import join
-from hopline.schema import RESERVED_WORDS, UNKNOWN
 from hopline.use.model import Choice, Model
 
 BEGINNINGS = 3
@@ -81,10 +80,10 @@ def make_samples(model: Model, documents: Sequence[str]) -> Samples:
     beginnings = [line for line in _spread(lines, 10 * BEGINNINGS) if len(line) >= _BEGINNING + 2] or lines
     continuations = [_continued(model, line) for line in _spread(beginnings, BEGINNINGS)]
     least, most = _SENTENCE
-    fitting = [line for line in lines if least <= len(line) <= most and RESERVED_WORDS[UNKNOWN] not in line]
-    known = (
-        [line for line in fitting if all(word in model for word in line)] or fitting or [line[:most] for line in lines]
-    )
+    fitting = _spread([line for line in lines if least <= len(line) <= most], 10 * BEGINNINGS)
+    scores = model.score([join(line, model.tokeniser) for line in fitting])
+    known = [line for line, scored in zip(fitting, scores, strict=True) if not scored.totals.unknown]
+    known = known or fitting or [line[:most] for line in lines]
     middle = known[len(known) // 2] if known else None
     return Samples(continuations, _looked_at(model, middle) if middle else None)
 

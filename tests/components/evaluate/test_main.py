@@ -73,8 +73,8 @@ def make_character_model(folder: Path, characters: str) -> None:
     keras.utils.set_random_seed(5)
     network = MemoryNetwork(vocabulary_size=len(words), width=4, hops=1, memory=5)
     network.build((None, 12))
-    export(network, folder / "transform", 16, folder)
     (folder / schema.VOCABULARY_FILE).write_text("\n".join(words) + "\n")
+    export(network, folder / "transform", 16, folder)
     facts = {"vocabulary_size": len(words), "fingerprint": "characters", "parameters": 1, "tokeniser": "characters"}
     artifacts.seal(folder, "model", parents={}, config={}, facts=facts)
 
