@@ -6,6 +6,7 @@ For each of two model sizes (d = 150, V = 10,000 words and the padding):
 
     gather    the textbook form, XLA-compiled, at 128, 512 and 3,200 targets a batch; its best counts
     ours      the trainer's whole step: batch, forward, backward, clip, update; float32 and bfloat16
+              at the first size also the forms of configs/ptb.toml and configs/tiny.toml, by their own operations
     ceiling   the best matrix product among 2048 x 2048 x 2048 and the model's own, TensorFlow's and XLA's
 
 Rounds alternate between all of them, so that a busy machine slows all alike; medians are compared.  The share of the
@@ -19,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -27,6 +29,7 @@ import tensorflow as tf
 from benchmarks.cases import GatherStep, OurStep, Product
 from hopline.config.cost import useful_operations
 from hopline.config.model import ModelConfig
+from pipelines.config.config import Config
 
 VOCABULARY = 10_001
 GATHER_TARGETS = (128, 512, 3_200)
@@ -34,7 +37,8 @@ SIZES = {  # name: shape of the model, and our batch as sequences x targets
     "m100_k6": (ModelConfig(memory=100, hops=6), (100, 64)),
     "m200_k7": (ModelConfig(memory=200, hops=7), (64, 100)),
 }
-PTB = (ModelConfig(memory=100, hops=6, tie="output"), (16, 40))  # configs/ptb.toml
+CONFIGS = Path(__file__).parents[1] / "configs"
+RECOMMENDED = ("ptb", "tiny")  # of these, by their own operations
 DTYPES = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 
 Case = OurStep | GatherStep | Product
@@ -79,8 +83,13 @@ def measure(size: str, rounds: int, gather_targets: tuple[int, ...], report: Cal
     }
     ours = {f"ours, {name}": OurStep(model, sequences, targets, VOCABULARY, name) for name in DTYPES}
     cases |= ours
+    costs = dict.fromkeys(cases, operations)
     if size == "m100_k6":
-        cases["ours, configs/ptb.toml"] = OurStep(PTB[0], *PTB[1], VOCABULARY)
+        for name in RECOMMENDED:
+            config = Config.load(CONFIGS / f"{name}.toml")
+            case = f"ours, configs/{name}.toml"
+            cases[case] = OurStep(config.model, config.train.sequences, config.train.targets, VOCABULARY)
+            costs[case] = useful_operations(config.model, VOCABULARY)
     limits = {
         f"{name} {index}": product
         for name, dtype in DTYPES.items()
@@ -96,7 +105,8 @@ def measure(size: str, rounds: int, gather_targets: tuple[int, ...], report: Cal
     rates = {name: case.targets / seconds[name] for name, case in cases.items() if not isinstance(case, Product)}
     for name, rate in rates.items():
         ceiling = ceilings["bfloat16" if "bfloat16" in name else "float32"]
-        print(f"| {name} | {rate:,.0f} | {rate * operations / 1e9:,.0f} | {rate * operations / ceiling:.1%} |")
+        done = rate * costs[name]
+        print(f"| {name} | {rate:,.0f} | {done / 1e9:,.0f} | {done / ceiling:.1%} |")
     for name, ceiling in ceilings.items():
         print(f"| ceiling, {name} | | {ceiling / 1e9:,.0f} | |")
     rate = rates["ours, float32"]
