@@ -123,12 +123,11 @@ def _write(
     samples: tuple[str, dict[str, Any]],
 ) -> None:
     """Writes the decision, the numbers and the report, with the section of the samples, and seals them."""
-    from components.evaluate.measure import plain
     from components.evaluate.plots import pictures
     from components.evaluate.report import lineage, render
 
     decision = decide(*measured.scored(), rule)
-    content = plain(measured.content())
+    content = artifacts.json_value(measured.content())
     challenger, champion = measured.challenger, measured.champion
     manifests = {schema.EXAMPLES: examples, schema.MODEL: challenger.artifact.manifest}
     if champion:
@@ -160,8 +159,6 @@ def _decision_content(decision: Decision) -> dict[str, Any]:
 
 def _facts(measured: "Measurement", decision: Decision) -> dict[str, Any]:
     """What the manifest says for other steps."""
-    from components.evaluate.measure import plain
-
     challenger, champion = measured.scored()
     numbers: dict[str, Any] = {
         "split": measured.split,
@@ -172,7 +169,7 @@ def _facts(measured: "Measurement", decision: Decision) -> dict[str, Any]:
     if champion:
         numbers |= {"champion_perplexity": champion.perplexity, "champion_comparable": champion.comparable}
     made = {key: baseline.perplexity for key, baseline in measured.baselines.items() if baseline.nll is not None}
-    return plain({**numbers, "baselines": made, **_decision_content(decision)})
+    return artifacts.json_value({**numbers, "baselines": made, **_decision_content(decision)})
 
 
 if __name__ == "__main__":

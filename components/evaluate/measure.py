@@ -147,7 +147,7 @@ class Measurement:
         return challenger, champion
 
     def content(self) -> dict[str, Any]:
-        """The content of `evaluation.json`; floats may be infinite or NaN still (`plain`)."""
+        """The content of `evaluation.json`; floats may be infinite or NaN still (`artifacts.json_value`)."""
         return {
             "split": self.split,
             "tokens": len(self.challenger.comparable),
@@ -270,18 +270,6 @@ def compare_sides(
         pairs = compare.line_pairs(ours, theirs, documents)
         margin *= len(champion.comparable) / pairs.size.sum()  # per character
     return bootstrap.paired_difference(pairs, margin=margin, confidence=rule.confidence, block=rule.block)
-
-
-def plain(value: Any) -> Any:
-    """`value` with every float that JSON cannot hold as one of the strings "nan", "inf" and "-inf".
-
-    All that evaluate writes as JSON goes through this: the one rule for numbers that are not finite.
-    """
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _baselines(examples: Artifact, stream: TokenStream, vocabulary_size: int) -> dict[str, Baseline]:

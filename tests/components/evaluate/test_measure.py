@@ -7,11 +7,11 @@ import pytest
 
 from components.evaluate import compare
 from components.evaluate.decide import decide
-from components.evaluate.measure import plain
 from components.evaluate.page import NONE
 from components.evaluate.plots import pictures
 from components.evaluate.report import render
 from hopline import schema
+from hopline.artifacts import json_value
 from tests.components.evaluate.synthetic import RULE, make_artifact, measurement, side
 
 
@@ -82,7 +82,7 @@ def test_other_tokenisers_are_compared_in_bits_per_character(artifact, standing)
     assert measured.difference.margin == pytest.approx(math.log1p(-RULE.min_gain) * 200 / 400)
     decision = decide(new, old, RULE)
     assert decision.outcome == "promote"
-    content = plain(measured.content())
+    content = json_value(measured.content())
     assert content["compared"]["by"] == "characters"
     assert content["difference"]["per"] == "character"
     assert measured.passages() is None
@@ -94,14 +94,14 @@ def test_other_tokenisers_are_compared_in_bits_per_character(artifact, standing)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 1e6])
 def test_numbers_that_are_not_finite_are_rejected_and_still_make_json_pictures_and_a_report(artifact, bad):
     measured = measurement(side(artifact, [1.0, bad, *[1.0] * 40]), side(artifact, [2.0, bad, *[2.0] * 40]))
-    text = json.dumps(plain(measured.content()), allow_nan=False)
+    text = json.dumps(json_value(measured.content()), allow_nan=False)
     assert json.loads(text)["challenger"]["perplexity"] in {"nan", "inf"}
     drawn = pictures(measured)
     for svg in drawn.values():
         assert ElementTree.fromstring(svg).tag.endswith("svg")
     decision = decide(*measured.scored(), RULE)
     assert [reason.rule for reason in decision.reasons] == ["finite"]
-    render(plain(measured.content()), decision, drawn, {}, artifact.folder, measured.passages())
+    render(json_value(measured.content()), decision, drawn, {}, artifact.folder, measured.passages())
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 1000])
@@ -112,6 +112,6 @@ def test_pictures_are_drawn_for_any_length_and_are_the_same_each_time(artifact, 
     assert pictures(measured) == drawn
 
 
-def test_plain_keeps_what_json_can_hold():
+def test_a_json_value_keeps_what_json_can_hold():
     value = {"a": [1, 2.5, "x", None, True], "b": {"c": math.nan, "d": [-math.inf]}}
-    assert plain(value) == {"a": [1, 2.5, "x", None, True], "b": {"c": "nan", "d": ["-inf"]}}
+    assert json_value(value) == {"a": [1, 2.5, "x", None, True], "b": {"c": "nan", "d": ["-inf"]}}
