@@ -45,7 +45,7 @@ CONTENTS = [
     ),
     Content(
         images.TRAIN,
-        steps=["evaluate", "train"],
+        steps=["evaluate", "train", "use"],
         modules=["kfp", "keras", "matplotlib", "tensorflow"],
         absent=[
             "apache_beam",
