@@ -192,7 +192,9 @@ def test_a_file_that_changes_while_it_is_read_leaves_no_folder(tmp_path, run, to
     def disturbed(work, config, bad):
         times = path.stat()
         path.write_text(content[: len(content) // 2])
-        found = [*read(dataclasses.replace(work, segments=(dataclasses.replace(work.segments[0], end=-1),)), config, bad)]
+        found = [
+            *read(dataclasses.replace(work, segments=(dataclasses.replace(work.segments[0], end=-1),)), config, bad)
+        ]
         path.write_text(content)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         return iter(found)
