@@ -12,10 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from components.evaluate.decide import decide
-from components.evaluate.measure import plain
 from components.evaluate.plots import pictures
 from components.evaluate.report import lineage, render
 from hopline import schema
+from hopline.artifacts import json_value
 from hopline.config.evaluate import EvaluateConfig
 from tests.components.evaluate.synthetic import make_artifact, measurement, side
 
@@ -54,7 +54,7 @@ def page(tmp_path_factory):
     rule = EvaluateConfig(max_slice_loss=0.5, max_perplexity=1e6)
     decision = decide(*measured.scored(), rule)
     sources = lineage({"model": new.manifest, "champion": old.manifest})
-    content = plain(measured.content())
+    content = json_value(measured.content())
     return render(content, decision, pictures(measured), sources, root / "challenger", measured.passages())
 
 
