@@ -12,9 +12,8 @@ from components.evaluate.scores import Scores
 from hopline.model.scoring import score_stream
 from hopline.model.streams import TokenStream
 from hopline.runtime.errors import InternalError
-from hopline.schema import PAD
+from hopline.schema import MODEL_FILE, PAD
 
-MODEL_FILE = "model.keras"
 _TARGETS = 128  # consecutive targets computed together: a matter of speed
 
 # Both are float32, but batch and window lengths differ, so sums round differently: about 1e-6 relative in a logit

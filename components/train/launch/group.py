@@ -14,8 +14,6 @@ from pathlib import Path
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, LostPeersError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of, read_failure
 
-# A worker knows its place in a cluster by these: one that is set outside of hopline would have it wait for peers.
-_PLACE = ("TF_CONFIG", "HOPLINE_CLUSTER")
 GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
 # Survivors fail within a second of a lost peer, so the one that caused it is at its end by then.
 _SETTLE_SECONDS = 3.0
@@ -49,9 +47,7 @@ class Group:
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_FILE).unlink(missing_ok=True)
-        inherited = child_environment(environment)
-        own = {name: value for name, value in inherited.items() if name not in _PLACE or name in environment}
-        process = subprocess.Popen(command, env=own)
+        process = subprocess.Popen(command, env=child_environment(environment))
         index = len(self._workers)
         self._workers.append(_Worker(process, folder))
 

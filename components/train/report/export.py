@@ -13,10 +13,9 @@ import tensorflow as tf
 
 from components.train.report.signatures import Signatures
 from hopline.model.network import MemoryNetwork
-from hopline.schema import INPUT_EXAMPLE_FILE, RESERVED_WORDS, SAVED_MODEL_FOLDER, VOCABULARY_FILE
+from hopline.schema import INPUT_EXAMPLE_FILE, MODEL_FILE, RESERVED_WORDS, SAVED_MODEL_FOLDER, VOCABULARY_FILE
 from hopline.store import folders
 
-MODEL_FILE = "model.keras"
 _EXAMPLE_WORDS = 6
 
 

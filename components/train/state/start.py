@@ -14,7 +14,7 @@ from hopline.config.section import require
 from hopline.config.train import TrainConfig
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import UserError
-from hopline.schema import VOCABULARY_FILE
+from hopline.schema import MODEL_FILE, VOCABULARY_FILE
 
 # The keys of [model] that two models must share.
 _SHAPE = (
@@ -84,7 +84,6 @@ def save_start(model: Path, config: TrainConfig, training: Path) -> Path:
     import hopline.model.network  # noqa: F401  registers MemoryNetwork, so that load_model finds it
     from components.train.loop.optimizers import make_optimizer
     from components.train.loop.trainer import arrays
-    from components.train.report.export import MODEL_FILE
 
     network = keras.saving.load_model(model / MODEL_FILE, compile=False)
     kept = range(make_optimizer(config).slots)
