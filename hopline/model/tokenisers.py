@@ -82,10 +82,17 @@ def join(tokens: Iterable[str], tokeniser: str) -> str:
     word).  `<eos>` becomes a line end.  Among words a mark leans on the word before or behind it as is usual in
     English, quotation marks by turns; Han, kana, Thai and the like stand without blanks.
     """
+    return "".join(joined_parts(list(tokens), tokeniser))
+
+
+def joined_parts(tokens: Sequence[str], tokeniser: str) -> list[str]:
+    """What each token becomes in `join`, with the blank before it if there is one.
+
+    A part depends on the tokens up to the one behind its own.
+    """
     _require_known(tokeniser)
-    tokens = list(tokens)
     if tokeniser == "characters":
-        return "".join({BLANK: " ", _END_OF_LINE: "\n"}.get(token, token) for token in tokens)
+        return [{BLANK: " ", _END_OF_LINE: "\n"}.get(token, token) for token in tokens]
     lean = _Leaning() if tokeniser == "words" else None
     parts: list[str] = []
     for index, token in enumerate(tokens):
@@ -96,7 +103,7 @@ def join(tokens: Iterable[str], tokeniser: str) -> str:
             parts.append(f" {token}" if blank else token)
         if lean:
             lean.passed(token)
-    return "".join(parts)
+    return parts
 
 
 @functools.cache

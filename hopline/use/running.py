@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hopline.model.tokenisers import join
+from hopline.model.tokenisers import joined_parts
 
 
 class RunningText:
@@ -12,7 +12,7 @@ class RunningText:
     known.
 
     Args:
-        text: what the words stand behind; it is not given.
+        text: what the words stand behind; it is not given, and stays as it is.
         before: its words.
         tokeniser: see `hopline.model.tokenisers`.
     """
@@ -21,24 +21,21 @@ class RunningText:
         self._after_blank = text[-1:].isspace()
         self._tokeniser = tokeniser
         self._words = list(before)
-        self._given = len(join(self._words, tokeniser))
+        self._given = len(self._words)
 
     def add(self, words: Iterable[str]) -> str:
         """Takes further words and returns the text that is certain since the last time."""
         self._words += words
-        if not self._words:
-            return ""
-        text = join(self._words, self._tokeniser)
-        last = len(join([self._words[-1]], self._tokeniser))
-        return self._give(text[: len(text) - last].rstrip(" "))
+        return self._give(len(self._words) - 1)
 
     def rest(self) -> str:
         """What is left at the end."""
-        return self._give(join(self._words, self._tokeniser))
+        return self._give(len(self._words))
 
-    def _give(self, text: str) -> str:
-        new = text[self._given :]
-        self._given = max(self._given, len(text))
+    def _give(self, until: int) -> str:
+        """The words from the first that was not given to `until`, which is left out."""
+        new = "".join(joined_parts(self._words, self._tokeniser)[self._given : until])
+        self._given = max(self._given, until)
         if new and self._after_blank:  # the text's own
             new, self._after_blank = new.lstrip(" "), False
         return new

@@ -52,8 +52,8 @@ def checkpoints(folder):
 
 
 def saving(folder):
-    """Whether a checkpoint is being written."""
-    return any(folder.glob("work/train/*/scratch/training/checkpoints/.step-*.partial"))
+    """The checkpoints that are being written, or were when their writer was killed."""
+    return set(folder.glob("work/train/*/scratch/training/checkpoints/.step-*.partial"))
 
 
 def send(child, number=signal.SIGKILL):

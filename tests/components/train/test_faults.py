@@ -71,11 +71,15 @@ def test_whichever_worker_is_killed_and_whenever_the_weights_are_the_same_in_the
     for kill in range(KILLS):
         seen = run.wait_for_a_checkpoint(after=seen)
         if kill == 1:
-            assert faulty.wait_until(lambda: faulty.saving(run.folder), run.process)
-            victim = faulty.worker(run.process, 0)  # the chief, in the middle of its write
+            # The chief in the middle of its write, which is its own and no killed one's remains.
+            left = faulty.saving(run.folder)
+            assert faulty.wait_until(lambda left=left: faulty.saving(run.folder) - left, run.process)
+            number = 0
         else:
             time.sleep(source.uniform(0, 0.5))
-            victim = faulty.worker(run.process, source.randrange(2))
+            number = source.randrange(2)
+        # The checkpoint may be one from before the last kill: then the workers are only starting.
+        victim = faulty.wait_until(lambda number=number: faulty.worker(run.process, number), run.process)
         assert victim
         assert faulty.send(victim)
         victim.wait()
