@@ -76,7 +76,7 @@ kind-down: ## remove the cluster, and all that it holds
 	TAG=$(TAG) k8s/kind/kind.sh down
 
 ##@ While working
-.PHONY: test check docs fmt compile bench constraints clean
+.PHONY: test check docs fmt compile bench quality constraints clean
 test: setup ## run the tests: no network, GPU or cluster needed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
 
@@ -101,6 +101,9 @@ compile: setup ## write the Kubeflow pipeline to build/pipeline.yaml
 
 bench: setup ## measure training throughput against the textbook form
 	$(BIN)/python -m benchmarks.train_throughput
+
+quality: setup ## train and score configs/ptb.toml (TRAIN and VALID name the texts): the table of what models are worth
+	$(BIN)/python -m benchmarks.quality --train $(TRAIN) --valid $(VALID) --output $(OUTPUT)
 
 constraints: setup ## find the pinned versions anew
 	$(BIN)/python -m pip install --quiet uv

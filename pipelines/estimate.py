@@ -196,11 +196,14 @@ def describe(config: Config, runs: Path | None = None, *, cores: int | None = No
         vocabulary = config.preprocess.max_words + len(RESERVED_WORDS)
         expected = time_of(config, work, vocabulary, speed, cores or os.cpu_count() or 1)
         time = f"{span(expected)}, by {speed.source}"
+    most = f"at most: about {_rounded(work.steps * work.step_targets)} targets in {_rounded(work.steps)} steps"
+    if minutes := config.train.minutes:
+        most, time = "as many steps as fit, by the speed of the first", f"{minutes:g} minutes of training"
     workers = config.train.workers
     return [
         "estimate, if there is something to train:",
         f"  an epoch: about {_rounded(work.targets)} targets in {_rounded(work.steps_per_epoch)} steps",
-        f"  at most: about {_rounded(work.steps * work.step_targets)} targets in {_rounded(work.steps)} steps",
+        f"  {most}",
         f"  {time}",
         f"  {workers} worker{'s' * (workers > 1)}, {accelerators or 'no'} GPU{'s' * (accelerators > 1)}",
     ]

@@ -29,6 +29,7 @@ class TrainConfig(Section):
     targets: int = 100  # consecutive targets in a sequence
     sampling: str = "random"  # positions drawn with replacement (the paper), or "shuffled" without
     epochs: int = 100
+    minutes: float = 0.0  # not `epochs` but as many steps as fit, by the speed of the first; 0 for `epochs`
     max_steps: int = 0  # stop after so many steps; 0 for no limit
     optimizer: str = "sgd"  # or "adamw"
     adam_beta_1: float = 0.9
@@ -65,6 +66,7 @@ class TrainConfig(Section):
             f"train.seed is {self.seed}, but must be at least 0 and below 2^32 = {_SEEDS:,}",
             "set train.seed to such a number",
         )
+        at_least("train.minutes", self.minutes, 0)
         at_least("train.max_steps", self.max_steps, 0)
         one_of("train.sampling", self.sampling, ("random", "shuffled"))
         one_of("train.precision", self.precision, ("float32", "bfloat16"))
@@ -118,7 +120,7 @@ class TrainConfig(Section):
         return -(-windows // self.sequences)
 
     def most_steps(self, steps_per_epoch: int) -> int:
-        """Updates at which training ends at the latest; it ends before where the learning rate is annealed away."""
+        """Updates at which training by `epochs` ends at the latest; where the rate is annealed away it ends before."""
         steps = self.epochs * steps_per_epoch
         return min(steps, self.max_steps) if self.max_steps else steps
 

@@ -21,6 +21,7 @@ moment, the same command continues where it was; results for unchanged configura
 examples:
   hopline run --config configs/tiny.toml
   hopline run --config configs/tiny.toml --workers 2 --set train.epochs=3 --set corpus.train='my-texts/*.txt'
+  hopline run --config configs/ptb.toml --minutes 15 --set corpus.train=ptb.train.txt --set corpus.valid=ptb.valid.txt
   hopline run --config configs/tiny.toml --dry-run
   hopline run --config configs/tiny.toml --runner docker
   hopline run --config configs/tiny.toml --output gs://my-bucket/language-models
@@ -42,6 +43,12 @@ def add(commands: Commands) -> None:
     add_config(parser, required=True)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="training processes; the same as --set train.workers=N"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="train for so long: as many epochs as fit by the speed measured here; the same as --set train.minutes=N",
     )
     parser.add_argument(
         "--output", default=str(OUTPUT), metavar="PLACE", help="folder, gs:// or s3:// URI for everything (%(default)s)"
@@ -108,6 +115,8 @@ def _run(options: argparse.Namespace) -> int:
     overrides = [*options.overrides]
     if options.workers is not None:
         overrides.append(f"train.workers={options.workers}")
+    if options.minutes is not None:
+        overrides.append(f"train.minutes={options.minutes}")
     config = Config.load(options.config, overrides)
     config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
     console = Console(highlight=False)

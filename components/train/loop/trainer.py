@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.train.loop.batches import Batches
+from components.train.loop.length import UNKNOWN, TimedLength, validation_steps
 from components.train.loop.schedule import average_share, learning_rate
 from components.train.loop.step import StepResult, TrainStep
 from components.train.loop.validation import Validation
@@ -74,7 +75,7 @@ class Trainer:
         self._train_step = TrainStep(strategy, self._model, config, lanes)
         self._validation = Validation(strategy, self._model, valid, config.targets, quiet=not chief)
         self._state = TrainState(learning_rate=config.learning_rate)
-        self._steps = config.most_steps(self._batches.steps_per_epoch)
+        self._steps = UNKNOWN if config.minutes else config.most_steps(self._batches.steps_per_epoch)
         self._best: Arrays = {}
         self._painter = CurvePainter(scratch / CURVE_FILE)
 
@@ -86,13 +87,15 @@ class Trainer:
             PreemptedError: `stopping` turned true here or on another worker; everything is saved.
         """
         self._restore()
-        state, steps = self._state, self._steps
+        state = self._state
+        length = self._length()
         log = TrainingLog(self._scratch / LOG_FILE, state.step) if self._chief else None
         if self._chief:
-            print(f"train: {self._batches.steps_per_epoch:,} steps an epoch, at most {steps:,} steps", file=sys.stderr)
+            most = "as many as fit" if length else f"at most {self._steps:,} steps"
+            print(f"train: {self._batches.steps_per_epoch:,} steps an epoch, {most}", file=sys.stderr)
         progress = self._progress()
         progress.update(state.step * self._targets_per_step)
-        saved_at = time.monotonic()
+        saved_at = began = time.monotonic()
         while not state.finished:
             started, rate = time.monotonic(), self._learning_rate
             result = self._train_step(
@@ -101,21 +104,24 @@ class Trainer:
                 number=state.step + 1,
                 learning_rate=rate,
                 stopping=stopping(),
-                average_share=average_share(self._config, state.step, steps),
+                average_share=average_share(self._config, state.step, self._steps),
             )
             self._require_finite(result)
             state.step += 1
+            seconds = time.monotonic() - started
             if log:
-                seconds = time.monotonic() - started
                 log.write(
                     step=state.step, epoch=state.step / self._batches.steps_per_epoch, loss=result.loss,
                     gradient_norm=result.gradient_norm, learning_rate=rate,
                     targets_per_second=result.targets / seconds,
                 )  # fmt: skip
+            if length and (end := length.after_step(seconds, time.monotonic() - began)):
+                self._end_at(end)
+                length, progress = None, self._progress()
             progress.update(state.step * self._targets_per_step, loss=result.loss, lr=rate)
-            ended = state.step % self._batches.steps_per_epoch == 0 or state.step == steps
+            ended = state.step % self._batches.steps_per_epoch == 0 or state.step == self._steps
             if ended:
-                self._end_epoch(log, last=state.step == steps)
+                self._end_epoch(log, last=state.step == self._steps)
             if ended or result.stopping or time.monotonic() - saved_at > self._config.checkpoint_seconds:
                 self._save(log)
                 saved_at = time.monotonic()
@@ -136,8 +142,30 @@ class Trainer:
     def _targets_per_step(self) -> int:
         return self._config.sequences * self._config.targets
 
+    def _length(self) -> TimedLength | None:
+        """What measures how many steps fit into `train.minutes`; None where the last step is known."""
+        if self._steps != UNKNOWN:
+            return None
+        in_steps = validation_steps(
+            self._validation.targets,
+            self._batches.steps_per_epoch * self._targets_per_step,
+            averages=self._config.average != "none",
+        )
+        return TimedLength(self._strategy, self._config.minutes, self._state.step, in_steps)
+
+    def _end_at(self, step: int) -> None:
+        """Has training end there; a checkpoint remembers it, so that a run that starts again ends at the same step."""
+        self._steps = self._state.end = min(step, self._config.max_steps or step)
+        if self._chief:
+            epochs = self._steps / self._batches.steps_per_epoch
+            print(
+                f"train: {self._steps:,} steps, {epochs:,.1f} epochs, fit into {self._config.minutes:g} minutes",
+                file=sys.stderr,
+            )
+
     def _progress(self) -> Progress:
-        total, done = self._steps * self._targets_per_step, self._state.step * self._targets_per_step
+        steps = 0 if self._steps == UNKNOWN else self._steps
+        total, done = steps * self._targets_per_step, self._state.step * self._targets_per_step
         return Progress("train", total, "targets", done=done, quiet=not self._chief)
 
     def _windows(self, replica: int, replicas: int) -> npt.NDArray[np.int32]:
@@ -230,6 +258,7 @@ class Trainer:
         found = checkpoint.load_newest(self._scratch / checkpoint.FOLDER)
         if found is not None:
             self._state, self._best = found.state, found.best
+            self._steps = self._state.end or self._steps
             set_weights(self._model, found.current)
             for name, variable in _named("slot", self._train_step.slots):
                 variable.assign(found.current[name])

@@ -32,6 +32,11 @@ class Validation:
         self._quiet = quiet
         self._sums = tf.function(self._reduce_scores)
 
+    @property
+    def targets(self) -> int:
+        """Tokens of the split."""
+        return self._stream.targets
+
     def loss(self, phase: str = "validating") -> float:
         """Mean negative log-likelihood of a token in nats.
 

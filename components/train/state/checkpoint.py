@@ -42,6 +42,7 @@ class TrainState:
         valid_loss: mean negative log-likelihood per token at the last validation, in nats; None before the first.
         best_valid_loss: the least of them, the averaged weights' among them.
         best_is_average: whether the best weights are averaged ones.
+        end: the step at which a training of `train.minutes` ends; 0 where that is not known yet, or known without it.
         finished: why training is over; "" while it is not.
     """
 
@@ -50,6 +51,7 @@ class TrainState:
     valid_loss: float | None = None
     best_valid_loss: float | None = None
     best_is_average: bool = False
+    end: int = 0
     finished: str = ""
 
 

@@ -122,3 +122,17 @@ def test_a_finite_loss_whose_perplexity_is_not_goes_on(tmp_path):
     done, _ = train(tmp_path, learning_rate=40.0, clip_norm=0.0, max_steps=3, epochs=1)
     assert math.isfinite(done.state.best_valid_loss)
     assert done.state.best_valid_loss > 800
+
+
+def test_minutes_choose_the_end_once_within_the_limit_of_steps_and_the_schedule_falls_to_it(tmp_path):
+    settings = {"schedule": "cosine", "min_learning_rate": 1e-3, "minutes": 60, "max_steps": 80, "epochs": 1}
+    with pytest.raises(PreemptedError):
+        train(tmp_path / "run", 50, **settings)
+    assert checkpoint.load_newest(tmp_path / "run" / checkpoint.FOLDER).state.end == 80
+    ended, log = train(tmp_path / "run", **settings)
+    assert ended.state.step == 80
+    assert ended.state.finished
+    rates = [record["learning_rate"] for record in log if "loss" in record]
+    assert rates[0] == rates[30] == pytest.approx(0.3), "it falls once the end is known"
+    assert rates[-1] == pytest.approx(1e-3, rel=0.2)
+    assert "valid_loss" in log[-1]
