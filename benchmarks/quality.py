@@ -8,6 +8,7 @@ training goes on, so the same command may be given again.
 """
 
 import argparse
+import itertools
 import json
 import shlex
 import subprocess
@@ -77,7 +78,7 @@ def _score(model: Path, text: Path, how: list[str]) -> dict[str, Any]:
 def _minutes(log: Path) -> float:
     """Of training: the time between neighbouring records, but for pauses where a run was stopped and went on."""
     times = [json.loads(line)["time"] for line in log.read_text(encoding="utf-8").splitlines()]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     return sum(gap for gap in gaps if gap < 300) / 60
 
 
