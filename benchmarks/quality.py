@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _BASELINES = {"unigram": "word frequencies", "kneser_ney_2": "Kneser-Ney 2-gram", "kneser_ney_5": "Kneser-Ney 5-gram"}
+_PAUSE = 300  # seconds between two records of a log
 
 
 def main() -> None:
@@ -40,7 +41,8 @@ def main() -> None:
         run = _train(config, options)
         baselines = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["baselines"]
         seed = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["train"]["seed"]
-        minutes = f"{_minutes(run / 'model' / 'log.jsonl'):.0f}"
+        log = (run / "model" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        minutes = f"{minutes_of([json.loads(line) for line in log]):.0f}"
         for name, how in ((str(config), []), (f"{config}, {' '.join(cache)}", cache)):
             scored = _score(run / "model", options.test or options.valid, how)
             row = (name, f"{scored['perplexity']:.2f}", f"{scored['tokens']:,}", f"{scored['parameters']:,}")
@@ -75,11 +77,10 @@ def _score(model: Path, text: Path, how: list[str]) -> dict[str, Any]:
     return scored
 
 
-def _minutes(log: Path) -> float:
-    """Of training: the time between neighbouring records, but for pauses where a run was stopped and went on."""
-    times = [json.loads(line)["time"] for line in log.read_text(encoding="utf-8").splitlines()]
-    gaps = [after - before for before, after in itertools.pairwise(times)]
-    return sum(gap for gap in gaps if gap < 300) / 60
+def minutes_of(records: list[dict[str, Any]]) -> float:
+    """Of training: the time between neighbouring records of a log, but for pauses where a run stopped and went on."""
+    gaps = [after["time"] - before["time"] for before, after in itertools.pairwise(records)]
+    return sum(gap for gap in gaps if gap < _PAUSE) / 60
 
 
 def _say(command: list[str]) -> None:

@@ -1,0 +1,80 @@
+"""The picture of quality against time: what validation gave at each epoch's end of one or several trainings.
+
+    for minutes in 15 45 90; do
+        hopline run --config configs/ptb.toml --minutes $minutes --set corpus.train=ptb.train.txt ...
+    done
+    python -m benchmarks.quality_by_time hopline-output/runs/*
+
+Beside the curves stand what an n-gram model of the same training text reaches (from the run's evaluation) and, with
+--mark, figures from elsewhere.
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+from benchmarks.quality import minutes_of
+from hopline.runtime.plot_style import STYLE
+
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "quality-by-time.png"
+_MARKS = ["the paper's best of ten=118", "tied LSTM with dropout=89.9"]  # Sukhbaatar 2015, table 2; Inan 2017, table 1
+
+
+def main() -> None:
+    """Draws the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
+    parser.add_argument("--mark", action="append", metavar="NAME=PERPLEXITY", help=f"lines beside ({_MARKS})")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="to write")
+    options = parser.parse_args()
+    marks = dict(mark.rsplit("=", 1) for mark in options.mark or _MARKS)
+    lines = {name: float(value) for name, value in marks.items()}
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+        ends = [0.0]
+        for run in options.runs:
+            minutes, perplexities = curve(run / "model" / "log.jsonl")
+            (drawn,) = axes.plot(minutes, perplexities, marker=".", markersize=4)
+            axes.plot(minutes[-1:], perplexities[-1:], "o", color=drawn.get_color())
+            axes.annotate(
+                f"{min(perplexities):.1f}",
+                (minutes[-1], perplexities[-1]),
+                (0, -14),
+                textcoords="offset points",
+                ha="center",
+            )
+            ends.append(minutes[-1])
+            baselines = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["baselines"]
+            if "kneser_ney_5" in baselines:
+                lines["Kneser-Ney 5-gram"] = baselines["kneser_ney_5"]["perplexity"]
+        for name, value in lines.items():
+            axes.axhline(value, color="#8c959f", linewidth=1, linestyle="--")
+            axes.annotate(f"{name}, {value:g}" if value % 1 else f"{name}, {value:.0f}", (max(ends), value), (0, 3),
+                          textcoords="offset points", ha="right", color="#57606a", fontsize=8.5)  # fmt: skip
+        axes.set_ylim(bottom=0.9 * min(lines.values()), top=1.5 * max(lines.values()))
+        axes.set_yscale("log")
+        axes.set_yticks([80, 90, 100, 120, 150, 200], labels=["80", "90", "100", "120", "150", "200"])
+        axes.set_xlabel("minutes of training")
+        axes.set_title("Perplexity on validation (lower is better)", loc="left", fontsize=10)
+        figure.savefig(options.picture, dpi=110)
+
+
+def curve(log: Path) -> tuple[list[float], list[float]]:
+    """Minutes of training and the perplexity of the better weights at each validation."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    minutes, perplexities = [], []
+    for number, record in enumerate(records):
+        if losses := [record[key] for key in ("valid_loss", "average_valid_loss") if key in record]:
+            minutes.append(minutes_of(records[: number + 1]))
+            perplexities.append(math.exp(min(losses)))
+    return minutes, perplexities
+
+
+if __name__ == "__main__":
+    main()
