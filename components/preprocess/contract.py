@@ -1,7 +1,6 @@
 """The data contract: what stops a run before anything is trained, each named with its figures and its remedy."""
 
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 
 from components.preprocess.overlap import Overlap
@@ -12,8 +11,6 @@ from hopline.config.preprocess import PreprocessConfig
 from hopline.config.section import require
 from hopline.runtime.errors import InternalError
 from hopline.schema import EVALUATION_SPLITS, RESERVED_WORDS, SPLITS, UNKNOWN
-
-_NOTABLE_LEAK = 0.01  # a share of shared passages that is worth a warning
 
 
 def require_splits(found: set[str], corpus: CorpusConfig) -> None:
@@ -42,13 +39,12 @@ def require_few_skipped(skipped: Sequence[Skipped], corpus: CorpusConfig) -> int
     lines = sum(part.lines for part in skipped)
     if lines:
         first = next(part.first for part in skipped if part.first)
-        told = f"{lines:,} lines are no documents and were left out, the first because {first}"
         require(
             lines <= corpus.skip_lines,
-            f"{told}; corpus.skip_lines allows {corpus.skip_lines:,}",
+            f"{lines:,} lines are no documents and were left out, the first because {first}; corpus.skip_lines allows "
+            f"{corpus.skip_lines:,}",
             "correct the lines, or allow more",
         )
-        print(f"preprocess: warning: {told}", file=sys.stderr)
     return lines
 
 
@@ -132,7 +128,7 @@ def _require_known_words(split: str, tally: Tally, config: PreprocessConfig) -> 
 
 
 def require_held_out(overlaps: Mapping[str, Overlap], config: PreprocessConfig) -> None:
-    """The held-out splits are not training text; what they share within the limit is a warning.
+    """The held-out splits are not training text; what they share within the limit is a finding.
 
     Raises:
         UserError: a split shares more than the limit; the message names the files.
@@ -150,5 +146,3 @@ def require_held_out(overlaps: Mapping[str, Overlap], config: PreprocessConfig) 
             f"{shared}; preprocess.max_leak allows {config.max_leak:.1%}",
             "take the files out of one of the two splits, or raise preprocess.max_leak",
         )
-        if overlap.documents or overlap.leak > _NOTABLE_LEAK:
-            print(f"preprocess: warning: {shared}", file=sys.stderr)
