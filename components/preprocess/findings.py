@@ -62,12 +62,13 @@ def _leaks(statistics: Mapping[str, Any], config: PreprocessConfig) -> Iterator[
         lengths = sorted(int(key.removesuffix("_grams")) for key in shared if key.endswith("_grams"))
         long = shared[f"{lengths[-1]}_grams"]
         files = ", ".join(f"{file['file']} (in {file['in']})" for file in shared["files"][:_NAMED])
-        figure = f"{long:.1%} of {shared['compared']:,} passages, {_number(shared['documents'], 'whole document')}"
+        whole = f" and {_number(shared['documents'], 'whole document')}" if shared["documents"] else ""
+        figure = f"{long:.1%} of {shared['compared']:,}{whole}"
         notable = ""
         if shared["documents"] or long > _NOTABLE_LEAK:
             notable = (
-                f"{long:.1%} of the passages of {lengths[-1]} tokens of the {split} split, and "
-                f"{_number(shared['documents'], 'whole document')}, stand in the training text too: {files}"
+                f"{long:.1%} of the passages of {lengths[-1]} tokens{whole} of the {split} split stand in the training "
+                f"text too: {files}"
             )
         rule = f"passages of {lengths[-1]} tokens of {split} that the training text has too"
         yield Finding(rule, figure, "preprocess.max_leak", f"{config.max_leak:.1%}", notable)

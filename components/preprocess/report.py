@@ -16,6 +16,7 @@ from hopline.runtime.pages import NONE, Cell, Markup, Series, bullets, chart, do
 from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
 
 _RANKS = 120  # points of a curve
+_FILES = 5  # of a split that shares most with the training text
 _SHOWN = 20  # words of the head and of the tail
 _MILLION = 1e6
 _LEAST_DOCUMENTS = 8  # fewer make no picture of their lengths
@@ -56,17 +57,14 @@ def render(
 def _contract(found: list[Finding]) -> str:
     notable = [finding.notable for finding in found if finding.notable]
     told = f"{len(notable)} worth knowing" if notable else "nothing of note"
-    rows: list[list[Cell]] = [
-        [
-            finding.rule,
-            finding.figure,
-            finding.limit or NONE,
-            Markup(f"<code>{finding.key}</code>" if finding.key else ""),
-        ]
-        for finding in found
-    ]
+    rows = [[finding.rule, finding.figure, _limit(finding)] for finding in found]
     lead = f'<div class="lead"><b>The data contract holds</b>: {told}.{bullets(notable).text}</div>'
-    return f"{lead}\n<h2>Its rules</h2>\n" + table(["rule", "found", "limit", "key"], rows)
+    return f"{lead}\n<h2>Its rules</h2>\n" + table(["rule", "found", "limit"], rows)
+
+
+def _limit(finding: Finding) -> Cell:
+    key = f"<code>{html.escape(finding.key)}</code>" if finding.key else ""
+    return Markup(f"{html.escape(finding.limit) or NONE} {key}")
 
 
 def _splits(statistics: Mapping[str, Any]) -> str:
@@ -115,7 +113,7 @@ def _leaks(statistics: Mapping[str, Any]) -> str:
     rows = [
         [split, file["file"], file["in"], f"{file['share']:.1%}", f"{file['documents']:,}"]
         for split, entry in statistics.items()
-        for file in entry.get("in_training", {}).get("files", ())
+        for file in entry.get("in_training", {}).get("files", ())[:_FILES]
     ]
     if not rows:
         return "<h2>Held-out text in the training text</h2>\n<p>No passage and no document is in both.</p>"
