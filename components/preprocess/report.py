@@ -18,7 +18,6 @@ from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
 _RANKS = 120  # points of a curve
 _FILES = 5  # of a split that shares most with the training text
 _SHOWN = 20  # words of the head and of the tail
-_MILLION = 1e6
 _LEAST_DOCUMENTS = 8  # fewer make no picture of their lengths
 _STYLE = (
     "<style>.tokens { color: var(--ink); } .tokens i { color: var(--bad); font-style: normal; } "
@@ -125,7 +124,7 @@ def _frequencies(statistics: Mapping[str, Any]) -> str:
     series = []
     for colour, (split, entry) in enumerate(statistics.items()):
         counts = np.array(entry["word_counts"][len(RESERVED_WORDS) :], np.float64)
-        counts = np.sort(counts[counts > 0])[::-1] * (_MILLION / max(entry["words"], 1))
+        counts = np.sort(counts[counts > 0])[::-1] * (1_000 / max(entry["words"], 1))
         if not len(counts):
             continue
         ranks = np.unique(np.geomspace(1, len(counts), _RANKS).astype(int))
@@ -134,7 +133,7 @@ def _frequencies(statistics: Mapping[str, Any]) -> str:
             ends = (1.0, float(len(counts)))
             law = [(rank, float(counts[0]) / rank) for rank in ends]
             series.insert(0, Series("Zipf's law", law, dashed=True, faint=True, colour=7))
-    caption = "How often a word occurs in a million words, by its rank in the split; unknown words are left out"
+    caption = "How often a word occurs in a thousand words, by its rank in the split; unknown words are left out"
     return "<h2>Frequencies</h2>\n" + chart(series, caption=caption, x_label="rank", log_x=True)
 
 
