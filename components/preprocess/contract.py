@@ -1,6 +1,7 @@
 """The data contract: what stops a run before anything is trained, each named with its figures and its remedy."""
 
 import itertools
+import sys
 from collections.abc import Mapping, Sequence
 
 from components.preprocess.overlap import Overlap
@@ -39,12 +40,13 @@ def require_few_skipped(skipped: Sequence[Skipped], corpus: CorpusConfig) -> int
     lines = sum(part.lines for part in skipped)
     if lines:
         first = next(part.first for part in skipped if part.first)
+        told = f"{lines:,} lines are no documents and were left out, the first because {first}"
         require(
             lines <= corpus.skip_lines,
-            f"{lines:,} lines are no documents and were left out, the first because {first}; corpus.skip_lines allows "
-            f"{corpus.skip_lines:,}",
+            f"{told}; corpus.skip_lines allows {corpus.skip_lines:,}",
             "correct the lines, or allow more",
         )
+        print(f"preprocess: {told}", file=sys.stderr)
     return lines
 
 

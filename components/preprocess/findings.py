@@ -115,7 +115,7 @@ def _words(statistics: Mapping[str, Any], config: PreprocessConfig) -> Iterator[
 
 
 def _skipped(skipped: int, corpus: CorpusConfig) -> Finding:
-    notable = f"{_number(skipped, 'line')} no document and left out" if skipped else ""
+    notable = f"lines that are no document and were left out: {skipped:,}" if skipped else ""
     return Finding("lines that are no document", f"{skipped:,}", "corpus.skip_lines", f"{corpus.skip_lines:,}", notable)
 
 

@@ -52,7 +52,7 @@ def test_a_document_far_longer_than_the_others_is_noted_with_name_and_figures():
 
 
 def test_lines_that_were_left_out_are_noted():
-    assert notable(skipped=3) == ["3 lines no document and left out"]
+    assert notable(skipped=3) == ["lines that are no document and were left out: 3"]
 
 
 def test_drift_is_noted_beyond_a_tenth_and_beyond_chance():
