@@ -143,6 +143,19 @@ def seal(
     return manifest
 
 
+def add_page(directory: Path, kind: str, name: str, text: str) -> Manifest:
+    """Adds a page for people to a sealed directory.
+
+    The manifest lists the file, so that it is copied and checked as others are, and keeps its id: a page determines
+    nothing, and may say what has become known since.
+    """
+    folders.write_text(directory / name, text)
+    manifest = read_manifest(directory, kind)
+    listed = dataclasses.replace(manifest, files={**manifest.files, name: folders.file_digest(directory / name)})
+    folders.write_json(directory / MANIFEST, dataclasses.asdict(listed))
+    return listed
+
+
 def read_manifest(directory: Path, kind: str) -> Manifest:
     """Reads the manifest of a directory that must be of `kind`.
 

@@ -7,8 +7,10 @@
                                        the manifest's facts name the tokeniser
       shards/train-00000-of-00002.tfrecord  TFRecord of passages (`Passage`)
       text/valid-00000-of-00001.jsonl  the same passages as raw text; evaluation splits only
-      statistics.json                  counts, unknown rate, length quantiles, word counts per split; of the evaluation
-                                       splits what stands in the training text too
+      statistics.json                  counts, unknown rate, document lengths, word counts and first tokens per split;
+                                       of the evaluation splits what stands in the training text too
+      profile.json                     what a later corpus is compared with: a model takes it along
+      report.html                      all this for people; no part of the id
 
 A split is its shards in the order of their names: consecutive passages of consecutive documents.
 """
@@ -34,6 +36,8 @@ TRANSFORM_FOLDER = "transform"
 SHARDS_FOLDER = "shards"
 TEXT_FOLDER = "text"
 STATISTICS_FILE = "statistics.json"
+PROFILE_FILE = "profile.json"  # also in a model's folder
+REPORT_FILE = "report.html"
 
 OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --output of `hopline run`: known by these
 

@@ -24,6 +24,7 @@ def print_result(run: Run, output: Output, console: Console) -> None:
         rows += decision_rows(facts)
         model = _shown(f"{run.place}/model")
         rows += [("model", model), ("curve", f"{model}/curve.png"), ("attention", f"{model}/attention.png")]
+        rows += [("data", _shown(f"{run.place}/examples/report.html"))]
         rows += [("report", _shown(f"{run.place}/evaluation/report.html"))]
     else:
         rows += [skipped_row(run.resolution)]

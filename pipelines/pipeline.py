@@ -110,6 +110,7 @@ def graph(
             fingerprint=resolved.outputs["fingerprint"],
             registry=registry,
             vocabulary_from=resolved.outputs["vocabulary_from"],
+            drift_from=resolved.outputs["drift_from"],
             work_dir=work_dir,
         )
         trained = train_step(

@@ -1,6 +1,7 @@
 """Turns raw text into examples: vocabulary, transform graph, shards of tokens, statistics (hopline.schema)."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -9,14 +10,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from components.preprocess.drift import drift, require_no_drift
+from components.preprocess.findings import findings
+from components.preprocess.profile import Profile, promoted_profile
+from components.preprocess.report import render
 from components.preprocess.vocabulary import promoted_vocabulary
-from hopline.artifacts import TENSORFLOW, code_digest, content_key, produce
+from hopline.artifacts import TENSORFLOW, Manifest, add_page, code_digest, content_key, produce
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
-from hopline.runtime.errors import ExitCode
+from hopline.runtime.errors import ExitCode, UserError
 from hopline.runtime.program import parser, run
-from hopline.schema import EXAMPLES
-from hopline.store.folders import writable_folder
+from hopline.schema import EXAMPLES, PROFILE_FILE, REPORT_FILE, SPLITS, STATISTICS_FILE, VOCABULARY_FILE
+from hopline.store.folders import remove_tree, writable_folder
 
 _STEP = "preprocess"
 _LIBRARIES = (*TENSORFLOW, "apache-beam", "tensorflow-transform", "tfx-bsl")  # that determine the examples
@@ -30,6 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     result.add_argument("--fingerprint", required=True, help="of the corpus, as resolve found it")
     result.add_argument("--registry", default="", help="folder or URI of the promoted models")
     result.add_argument("--vocabulary-from", default="", help='the model for vocabulary = "champion"; "" for none yet')
+    result.add_argument("--drift-from", default="", help='the champion of another corpus; "" for none')
     result.add_argument("--output", type=Path, required=True, help="folder for the examples")
     return result
 
@@ -65,8 +71,39 @@ def _preprocess(options: argparse.Namespace) -> None:
         build(corpus, config, options.fingerprint, vocabulary, scratch, result)
 
     manifest, found = produce(options.output, work, _STEP, EXAMPLES, key, build)
+    try:
+        manifest = _report(options, manifest, corpus, config)
+    except UserError:
+        remove_tree(options.output)  # which nothing is to be trained on
+        raise
     counts = ", ".join(f"{split} {numbers['tokens']:,}" for split, numbers in manifest.counts.items())
     print(f"{_STEP}: {'found' if found else 'made'} {options.output}: tokens: {counts}", file=sys.stderr)
+
+
+def _report(
+    options: argparse.Namespace, manifest: Manifest, corpus: CorpusConfig, config: PreprocessConfig
+) -> Manifest:
+    """Compares the examples with the champion's corpus, tells what is notable, and adds the page to them.
+
+    The champion is no part of the key, nor the page of the id: what a model learns from depends on neither.
+
+    Raises:
+        UserError: the corpus has drifted further than the configuration allows.
+    """
+    entries = json.loads((options.output / STATISTICS_FILE).read_text(encoding="utf-8"))
+    statistics = {split: entries[split] for split in SPLITS if split in entries}
+    words = (options.output / VOCABULARY_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    found = None
+    if options.drift_from:
+        version, theirs = promoted_profile(options.registry, options.drift_from)
+        ours = Profile.from_json((options.output / PROFILE_FILE).read_text(encoding="utf-8"))
+        found = drift(ours, theirs, version)
+        require_no_drift(found, config)
+    rules = findings(statistics, manifest.facts["skipped_lines"], corpus, config, found)
+    for rule in rules:
+        if rule.notable:
+            print(f"{_STEP}: warning: {rule.notable}", file=sys.stderr)
+    return add_page(options.output, EXAMPLES, REPORT_FILE, render(manifest, statistics, words, rules, found))
 
 
 def _leave_at_once(number: int, frame: object) -> None:

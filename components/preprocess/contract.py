@@ -13,8 +13,6 @@ from hopline.config.section import require
 from hopline.runtime.errors import InternalError
 from hopline.schema import EVALUATION_SPLITS, RESERVED_WORDS, SPLITS, UNKNOWN
 
-_NOTABLE_LEAK = 0.01  # a share of shared passages that is worth a warning
-
 
 def require_splits(found: set[str], corpus: CorpusConfig) -> None:
     """Every split that the configuration asks for has text."""
@@ -48,7 +46,7 @@ def require_few_skipped(skipped: Sequence[Skipped], corpus: CorpusConfig) -> int
             f"{told}; corpus.skip_lines allows {corpus.skip_lines:,}",
             "correct the lines, or allow more",
         )
-        print(f"preprocess: warning: {told}", file=sys.stderr)
+        print(f"preprocess: {told}", file=sys.stderr)
     return lines
 
 
@@ -132,7 +130,7 @@ def _require_known_words(split: str, tally: Tally, config: PreprocessConfig) -> 
 
 
 def require_held_out(overlaps: Mapping[str, Overlap], config: PreprocessConfig) -> None:
-    """The held-out splits are not training text; what they share within the limit is a warning.
+    """The held-out splits are not training text; what they share within the limit is a finding.
 
     Raises:
         UserError: a split shares more than the limit; the message names the files.
@@ -150,5 +148,3 @@ def require_held_out(overlaps: Mapping[str, Overlap], config: PreprocessConfig) 
             f"{shared}; preprocess.max_leak allows {config.max_leak:.1%}",
             "take the files out of one of the two splits, or raise preprocess.max_leak",
         )
-        if overlap.documents or overlap.leak > _NOTABLE_LEAK:
-            print(f"preprocess: warning: {shared}", file=sys.stderr)

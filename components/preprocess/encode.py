@@ -136,7 +136,7 @@ class _SplitWriter:
 
     def _end_document(self) -> None:
         if self._length:
-            self.tally.lengths[self._length] += 1
+            self.tally.end_document(self._document, self._length)
         self._length = 0
 
 

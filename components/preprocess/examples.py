@@ -15,6 +15,7 @@ from components.preprocess.contract import (
 )
 from components.preprocess.overlap import LENGTHS, Overlap, compare, thinning
 from components.preprocess.plan import Range, cut, with_splits
+from components.preprocess.profile import profile_of
 from components.preprocess.reading import SOURCES, Skipped
 from components.preprocess.statistics import Tally
 from components.preprocess.vocabulary import Vocabulary
@@ -28,6 +29,7 @@ from hopline.corpus.stamps import Stamps
 from hopline.schema import (
     EVALUATION_SPLITS,
     EXAMPLES,
+    PROFILE_FILE,
     RESERVED_WORDS,
     SHARDS_FOLDER,
     SPLITS,
@@ -81,6 +83,7 @@ def build(
 
     # TensorFlow and Beam take ten seconds to import: everything that can fail before, has.
     from components.preprocess import passes
+    from components.preprocess.beginnings import beginnings
     from components.preprocess.encode import Encoding
     from components.preprocess.tokenise import write_transform
 
@@ -107,7 +110,11 @@ def build(
     summaries = {split: tally.summary() for split, tally in tallies.items()}
     for split, overlap in overlaps.items():
         summaries[split]["in_training"] = overlap.summary()
+    for split, summary in summaries.items():
+        summary["beginnings"] = beginnings(sorted((result / SHARDS_FOLDER).glob(f"{split}-*")))
     write_text(result / STATISTICS_FILE, canonical_json(summaries) + "\n")
+    profile = profile_of(summaries, words, tokeniser=config.tokeniser, lowercase=config.lowercase)
+    write_text(result / PROFILE_FILE, profile.to_json() + "\n")
     seal(
         result,
         EXAMPLES,

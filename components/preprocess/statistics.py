@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from components.preprocess.lengths import NAMED, Named, histogram, longest, outliers, quantile
 from hopline.schema import EOS, UNKNOWN
 
 _QUANTILES = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
@@ -22,6 +23,7 @@ class Tally:
         unknown: uint64, sorted: hashes of the distinct words that became `<unk>`.
         lengths: how many documents have so many tokens; empty documents do not count.
         cut_documents: tokens here of each document that other parts may continue.
+        longest: the longest documents of those in `lengths`.
     """
 
     word_counts: np.ndarray
@@ -29,6 +31,7 @@ class Tally:
     unknown: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     lengths: Counter[int] = field(default_factory=Counter)
     cut_documents: Counter[str] = field(default_factory=Counter)
+    longest: list[Named] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -56,6 +59,17 @@ class Tally:
         """`lengths` with the documents that were cut, now that all their parts are here."""
         return self.lengths + Counter(tokens for tokens in self.cut_documents.values() if tokens)
 
+    @property
+    def longest_documents(self) -> list[Named]:
+        """`longest` with the documents that were cut."""
+        return longest([*self.longest, *((tokens, name) for name, tokens in self.cut_documents.items())])
+
+    def end_document(self, name: str, tokens: int) -> None:
+        """Counts a document that is whole."""
+        self.lengths[tokens] += 1
+        if len(self.longest) < NAMED or tokens >= self.longest[-1][0]:
+            self.longest = longest([*self.longest, (tokens, name)])
+
     def add(self, other: "Tally") -> None:
         """Adds the counts of another part of the same split."""
         self.word_counts = self.word_counts + other.word_counts
@@ -66,6 +80,7 @@ class Tally:
         self.unknown = np.insert(self.unknown, place[new], other.unknown[new])  # a merge: they are sorted already
         self.lengths.update(other.lengths)
         self.cut_documents.update(other.cut_documents)
+        self.longest = longest([*self.longest, *other.longest])
 
     def save(self, path: Path) -> None:
         """Writes the counts to `path` (NumPy's .npz, without pickle)."""
@@ -77,6 +92,8 @@ class Tally:
             lengths=np.array(sorted(self.lengths.items()), np.int64).reshape(-1, 2),
             cut_names=np.array(list(self.cut_documents), np.str_),
             cut_tokens=np.array(list(self.cut_documents.values()), np.int64),
+            longest_names=np.array([name for _, name in self.longest], np.str_),
+            longest_tokens=np.array([tokens for tokens, _ in self.longest], np.int64),
         )
 
     @classmethod
@@ -89,6 +106,7 @@ class Tally:
                 arrays["unknown"],
                 Counter(dict(arrays["lengths"].tolist())),
                 Counter(dict(zip(arrays["cut_names"].tolist(), arrays["cut_tokens"].tolist(), strict=True))),
+                list(zip(arrays["longest_tokens"].tolist(), arrays["longest_names"].tolist(), strict=True)),
             )
 
     def summary(self) -> dict[str, Any]:
@@ -104,15 +122,8 @@ class Tally:
             "unknown_types": len(self.unknown),
             "unknown_rate": self.unknown_rate,
             "characters": self.characters,
-            "document_tokens": _quantiles(lengths),
+            "document_tokens": {name: quantile(lengths, share) for name, share in _QUANTILES.items() if lengths},
+            "length_histogram": histogram(lengths),
+            "length_outliers": outliers(lengths, self.longest_documents),
             "word_counts": self.word_counts.tolist(),
         }
-
-
-def _quantiles(lengths: Counter[int]) -> dict[str, int]:
-    """The smallest length that reaches each quantile: always a length that occurs."""
-    if not lengths:
-        return {}
-    values = np.array(sorted(lengths))
-    reached = np.cumsum([lengths[value] for value in values.tolist()]) / lengths.total()
-    return {name: int(values[np.searchsorted(reached, share)]) for name, share in _QUANTILES.items()}

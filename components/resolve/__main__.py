@@ -75,8 +75,8 @@ def _resolve(options: argparse.Namespace) -> None:
     registry = Registry(options.registry)
     champion = registry.champion()
     standing = champion.model_id if champion else ""
-    # What the other steps take over from the champion is "" where they take nothing: their cached results then stay
-    # valid when another model is promoted.
+    # What the other steps take over from the champion, or compare with it, is "" where they take nothing: their cached
+    # results then stay valid when another model is promoted.  A corpus has not drifted from itself.
     preprocess = PreprocessConfig.from_json(options.preprocess_config)
     train = TrainConfig.from_json(options.train_config)
     if champion:
@@ -87,6 +87,7 @@ def _resolve(options: argparse.Namespace) -> None:
             "fingerprint": found,
             "champion": standing,
             "vocabulary_from": standing if preprocess.vocabulary == "champion" else "",
+            "drift_from": standing if champion and champion.fingerprint != found else "",
             "start_from": standing if train.start == "champion" else "",
             "action": action,
             "reason": reason,

@@ -17,13 +17,14 @@ def resolve(
     fingerprint: dsl.OutputPath(str),  # type: ignore[valid-type]
     champion: dsl.OutputPath(str),  # type: ignore[valid-type]
     vocabulary_from: dsl.OutputPath(str),  # type: ignore[valid-type]
+    drift_from: dsl.OutputPath(str),  # type: ignore[valid-type]
     start_from: dsl.OutputPath(str),  # type: ignore[valid-type]
     resolution: dsl.Output[dsl.Artifact],
 ) -> str:
     """Finds the corpus fingerprint and the champion's model id; returns "train" or "skip".
 
     `vocabulary_from` and `start_from` are that id where the configuration has a step take something over from the
-    champion; all three may be "".
+    champion, `drift_from` where the champion's corpus is another; all four may be "".
     """
     import json
     from pathlib import Path
@@ -39,5 +40,6 @@ def resolve(
     Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
     Path(champion).write_text(found["champion"], encoding="utf-8")
     Path(vocabulary_from).write_text(found["vocabulary_from"], encoding="utf-8")
+    Path(drift_from).write_text(found["drift_from"], encoding="utf-8")
     Path(start_from).write_text(found["start_from"], encoding="utf-8")
     return str(found["action"])

@@ -26,7 +26,7 @@ from hopline.config.train import TrainConfig
 from hopline.registry.card import data_facts
 from hopline.runtime import program
 from hopline.runtime.errors import InternalError
-from hopline.schema import EXAMPLES, MODEL, TRANSFORM_FOLDER, VOCABULARY_FILE
+from hopline.schema import EXAMPLES, MODEL, PROFILE_FILE, TRANSFORM_FOLDER, VOCABULARY_FILE
 from hopline.store import folders
 
 _TRAINING = "training"
@@ -130,6 +130,8 @@ def _export(
     for name in checkpoint.BESIDE:
         shutil.copy2(training / name, result)
     shutil.copy2(folder / VOCABULARY_FILE, result)
+    if (folder / PROFILE_FILE).exists():  # an older hopline made none
+        shutil.copy2(folder / PROFILE_FILE, result)
     shutil.copytree(training / EVENTS_FOLDER, result / EVENTS_FOLDER)
     return {
         "vocabulary_size": vocabulary_size,

@@ -28,6 +28,12 @@ class PreprocessConfig(Section):
     # Of the passages of 13 words of a held-out split, those that stand in the training text too.  Related texts share
     # some (embedded:python 1 to 3%), which is a warning; a split that shares more than half is not held out.
     max_leak: float = 0.5
+    # Distances from the corpus of the champion, where that is another (components/preprocess/drift.py).  Each is from 0
+    # to 1, which allows anything: a registry may well be given another corpus, and its owner knows what is too far.
+    max_drift_words: float = 1.0  # Jensen-Shannon divergence of the frequencies of words, in bits, beyond chance
+    max_drift_unknown: float = 1.0  # difference of the unknown rates, in the split where it is greatest
+    max_drift_types: float = 1.0  # difference of the shares of different words, among equally many words
+    max_drift_lengths: float = 1.0  # Kolmogorov-Smirnov distance of the lengths of documents, beyond chance
     runner: str = "FnApiRunner"  # Beam's; in-process by default
     runner_options: tuple[str, ...] = ()  # passed on to Beam, such as "--region=europe-west1"
 
@@ -39,7 +45,8 @@ class PreprocessConfig(Section):
         at_least("preprocess.context", self.context, 1)
         at_least("preprocess.shard_bytes", self.shard_bytes, 1)
         at_least("preprocess.min_tokens", self.min_tokens, 1)
-        for key in ("max_unknown_rate", "max_type_ratio", "max_leak"):
+        drifts = ("max_drift_words", "max_drift_unknown", "max_drift_types", "max_drift_lengths")
+        for key in ("max_unknown_rate", "max_type_ratio", "max_leak", *drifts):
             require(
                 0 <= getattr(self, key) <= 1,
                 f"preprocess.{key} is {getattr(self, key)}, but is a share",

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 NONE = "\N{EN DASH}"  # stands where there is nothing
@@ -107,7 +107,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
 
 
-def chart(series: Sequence[Series], *, caption: str, x_label: str, whole: bool = False) -> str:
+def chart(series: Sequence[Series], *, caption: str, x_label: str, whole: bool = False, log_x: bool = False) -> str:
     """Lines over a common logarithmic y axis, with a legend; "" if there is no point that it can show.
 
     Args:
@@ -115,6 +115,7 @@ def chart(series: Sequence[Series], *, caption: str, x_label: str, whole: bool =
         caption: what is shown.
         x_label: of the x axis, whose numbers are whole.
         whole: labels every whole number that has a point, if these are few.
+        log_x: makes the x axis logarithmic too; every x must be positive.
     """
     shown = [(line, _drawable(line.points)) for line in series]
     points = [point for _, drawn in shown for point in drawn]
@@ -123,11 +124,12 @@ def chart(series: Sequence[Series], *, caption: str, x_label: str, whole: bool =
     x_low, x_high = (edge(x for x, _ in points) for edge in (min, max))
     ticks = _log_ticks(*(edge(y for _, y in points) for edge in (min, max)))
     if x_low == x_high:
-        x_low, x_high = x_low - 0.5, x_high + 0.5
+        x_low, x_high = (x_low / 2, x_high * 2) if log_x else (x_low - 0.5, x_high + 0.5)
     low, high = math.log(ticks[0]), math.log(ticks[-1])
+    scale: Callable[[float], float] = math.log if log_x else float
 
     def at(x: float, y: float) -> tuple[float, float]:
-        right = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (x - x_low) / (x_high - x_low)
+        right = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (scale(x) - scale(x_low)) / (scale(x_high) - scale(x_low))
         return right, _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - math.log(y)) / (high - low)
 
     parts = []
@@ -136,7 +138,11 @@ def chart(series: Sequence[Series], *, caption: str, x_label: str, whole: bool =
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:,g}</text>')
     numbers = sorted({x for x, _ in points}) if whole else []
-    for tick in numbers if 0 < len(numbers) <= 12 else _linear_ticks(x_low, x_high):
+    if log_x:
+        across = [tick for tick in _log_ticks(x_low, x_high) if x_low <= tick <= x_high]
+    else:
+        across = numbers if 0 < len(numbers) <= 12 else _linear_ticks(x_low, x_high)
+    for tick in across:
         x, _ = at(tick, ticks[0])
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 22}" text-anchor="middle">{tick:,g}</text>')
     parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html.escape(x_label)}</text>')

@@ -52,6 +52,18 @@ def test_a_sealed_artifact_is_verified(tmp_path):
     assert sealed.files.keys() == {"inner/file"}
 
 
+def test_a_page_is_checked_as_other_files_are_and_leaves_the_id_and_the_sealed_original_alone(tmp_path):
+    sealed = make(tmp_path / "a", "examples")
+    folders.place(tmp_path / "a", tmp_path / "copy")
+    paged = artifacts.add_page(tmp_path / "copy", "examples", "report.html", "first")
+    assert artifacts.add_page(tmp_path / "copy", "examples", "report.html", "second").id == paged.id == sealed.id
+    assert artifacts.verify(tmp_path / "copy", "examples").files.keys() == {"inner/file", "report.html"}
+    assert artifacts.verify(tmp_path / "a", "examples") == sealed
+    (tmp_path / "copy" / "report.html").write_text("other")
+    with pytest.raises(UserError, match=r"report\.html differs"):
+        artifacts.verify(tmp_path / "copy", "examples")
+
+
 def test_the_id_depends_on_the_content_and_not_on_time_or_place(tmp_path, monkeypatch):
     first = make(tmp_path / "a")
     second = make(tmp_path / "elsewhere" / "b")

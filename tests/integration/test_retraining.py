@@ -35,6 +35,10 @@ def test_retraining_goes_on_from_the_champion_with_its_words(project):
     assert b"unheard" not in words
     for place in (new / "examples", new / "model", old / "examples"):
         assert (place / "vocabulary.txt").read_bytes() == words
+    profile = (old / "examples" / "profile.json").read_bytes()
+    assert (old / "model" / "profile.json").read_bytes() == profile != (new / "model" / "profile.json").read_bytes()
+    pages = [(run / "examples" / "report.html").read_text() for run in (old, new)]
+    assert ["Drift from the corpus of champion 1" in page for page in pages] == [False, True]
     best, first_epoch = min(valid_losses(old)), valid_losses(old)[0]
     assert abs(valid_losses(new)[0] - best) < (first_epoch - best) / 5
 

@@ -48,6 +48,7 @@ def test_a_promotion_says_what_was_reached_and_where_it_lies(tmp_path, console):
         f"model:       {run.place}/model",
         f"curve:       {run.place}/model/curve.png",
         f"attention:   {run.place}/model/attention.png",
+        f"data:        {run.place}/examples/report.html",
         f"report:      {run.place}/evaluation/report.html",
         f"registry:    {tmp_path}/registry/versions/1",
     ]

@@ -1,9 +1,14 @@
 """Corpora for the preprocess program, and what it made of them."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from components.preprocess.profile import profile_of
+from components.preprocess.statistics import Tally
 from hopline import artifacts
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
@@ -11,7 +16,7 @@ from hopline.corpus.files import fingerprint, source_files
 from hopline.model.streams import read_shard
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import HoplineError
-from hopline.schema import EXAMPLES, RESERVED_WORDS, SPLITS, VOCABULARY_FILE
+from hopline.schema import EXAMPLES, PROFILE_FILE, RESERVED_WORDS, SPLITS, VOCABULARY_FILE
 
 ONE_SPLIT = {"valid_fraction": 0.0, "test_fraction": 0.0}
 
@@ -25,14 +30,22 @@ class Case:
     options: dict
     stale: bool = False
     promoted: tuple[str, ...] = ()  # the champion's words, reserved ones not counted
+    before: str = ""  # the text of a champion of another corpus
 
 
-def case(files, *, stale=False, promoted=(), corpus=ONE_SPLIT, **options):
+def case(files, *, stale=False, promoted=(), before="", corpus=ONE_SPLIT, **options):
     options = {"tokeniser": "whitespace", "min_count": 1} | options
-    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale, promoted)
+    return Case(files if isinstance(files, dict) else {"text": files}, dict(corpus), options, stale, promoted, before)
 
 
-def promote_vocabulary(folder, words, *, tokeniser="whitespace", lowercase=False):
+def profile_of_text(text):
+    """The profile of a training text of one document whose words are all known."""
+    counts = Counter(text.split())
+    tally = Tally(np.array([0, 0, text.count("\n"), *counts.values()]), lengths=Counter({counts.total(): 1}))
+    return profile_of({"train": tally.summary()}, [*RESERVED_WORDS, *counts], tokeniser="whitespace", lowercase=False)
+
+
+def promote_vocabulary(folder, words, *, tokeniser="whitespace", lowercase=False, profile=""):
     """Makes a champion that knows these words in the registry in `folder`; returns its id."""
     registry = Registry(folder / "registry")
     champion = registry.champion()
@@ -40,6 +53,8 @@ def promote_vocabulary(folder, words, *, tokeniser="whitespace", lowercase=False
     model.mkdir(parents=True)
     text = "".join(f"{word}\n" for word in (*RESERVED_WORDS, *words))
     (model / VOCABULARY_FILE).write_text(text, encoding="utf-8")
+    if profile:
+        (model / PROFILE_FILE).write_text(profile, encoding="utf-8")
     facts = {"fingerprint": "f", "tokeniser": tokeniser, "lowercase": lowercase}
     manifest = artifacts.seal(model, "model", parents={}, config={}, facts=facts)
     compared = champion.model_id if champion else ""
@@ -64,6 +79,10 @@ class Outcome:
     @property
     def statistics(self):
         return json.loads((self.output / "statistics.json").read_text())
+
+    @property
+    def page(self):
+        return (self.output / "report.html").read_text(encoding="utf-8")
 
     def shards(self, split):
         return sorted((self.output / "shards").glob(f"{split}-*"))
@@ -96,4 +115,9 @@ def prepare(folder, case):
     if case.promoted:
         promoted = promote_vocabulary(folder, case.promoted)
         arguments |= {"registry": str(folder / "registry"), "vocabulary-from": promoted}
+    if case.before:
+        promoted = promote_vocabulary(
+            folder, sorted({*case.before.split()}), profile=profile_of_text(case.before).to_json()
+        )
+        arguments |= {"registry": str(folder / "registry"), "drift-from": promoted}
     return [part for name, value in arguments.items() for part in (f"--{name}", value)]

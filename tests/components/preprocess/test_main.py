@@ -17,7 +17,7 @@ from hopline import artifacts
 from hopline.model.tokenisers import tokenise
 from hopline.runtime.errors import ExitCode
 from hopline.runtime.process import FAILURE_FILE, child_environment, read_failure
-from hopline.schema import EOS, EXAMPLES, RESERVED_WORDS, SPLITS, UNKNOWN
+from hopline.schema import EOS, EXAMPLES, REPORT_FILE, RESERVED_WORDS, SPLITS, UNKNOWN
 from hopline.store import folders
 from tests.components.preprocess.cases import ONE_SPLIT, Outcome, case, prepare
 
@@ -101,6 +101,9 @@ CASES = {
     "too many bad lines": case(
         BAD_LINES, corpus=ONE_SPLIT | {"documents": "json-line", "skip_lines": 2}, shard_bytes=2000
     ),
+    "another corpus": case(LINES, before=OTHER * 9),
+    "another corpus, too far": case(LINES, before=OTHER * 9, max_drift_words=0.1),
+    "another part of the corpus": case(LINES, before=LINES[: len(LINES) // 2], max_drift_words=0.1),
     "stale": case(LINES, stale=True),
     "no such runner": case(LINES, runner="NoSuchRunner"),
 }
@@ -263,6 +266,7 @@ REFUSED = {
     "too many bad lines": "3 lines are no documents and were left out, the first because ",
     "no word often enough": "the vocabulary is empty",
     "only reserved words": "the vocabulary is empty",
+    "another corpus, too far": "drifted from that of champion 1: word frequencies",
     "stale": "the corpus has changed",
     "no such runner": "NoSuchRunner",
     "champion's words, lowercase here": "preprocess.lowercase is true",
@@ -297,6 +301,42 @@ def test_bad_lines_are_counted_over_all_ranges(outcomes):
     assert len(outcomes["bad lines"].shards("train")) > 5
     assert outcomes["bad lines"].manifest.facts["skipped_lines"] == 3
     assert outcomes["one shard"].manifest.facts["skipped_lines"] == 0
+
+
+def test_drift_is_on_the_page_and_in_nothing_that_a_model_is_made_of(outcomes):
+    plain, near, far = (outcomes[name] for name in ("one shard", "another part of the corpus", "another corpus"))
+    assert "Drift from the corpus of champion 1" in far.page
+    assert '<td data-name="word">other12</td>' in far.page
+    assert "The corpus is not like that of champion 1" in far.page
+    assert "The corpus is not like that of" not in near.page
+    assert "no champion of another corpus" in plain.page
+    files = [dict(outcome.manifest.files) for outcome in (plain, near, far)]
+    assert len({one.pop(REPORT_FILE) for one in files}) == 3
+    assert files[1] == files[2]
+
+
+def test_the_page_says_what_the_text_is(outcomes):
+    page = outcomes["a copy held out, allowed"].page
+    assert "1 whole document of the valid split stand in the training text too: valid (in b)" in page
+    assert page.index("whole document") < page.index("Its rules") < page.index("Splits") < page.index("Vocabulary")
+    assert "<svg" in page
+    assert "word16" in page
+    assert "<p>valid: valid</p>" in page
+
+
+def test_the_page_is_the_same_bytes_each_time_and_names_no_place_of_this_machine(world, outcomes):
+    one, again = outcomes["tricky, all words"], outcomes["no champion yet"]
+    assert one.page == again.page
+    assert str(world) not in one.page
+    assert [word for word in ("<script", "http:", "https:", "src=") if word in one.page] == []
+    assert "<pad> " not in one.page
+
+
+def test_the_first_tokens_of_a_split_do_not_depend_on_its_shards(outcomes):
+    found = outcomes["one shard"].statistics["train"]["beginnings"]
+    assert found == outcomes["many shards"].statistics["train"]["beginnings"]
+    tokens = outcomes["one shard"].tokens("train")
+    assert found == [{"document": name, "ids": tokens[name][:48]} for name in ("a", "b", "c")]
 
 
 def test_a_line_ends_at_a_lone_carriage_return_too(outcomes):

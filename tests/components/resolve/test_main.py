@@ -108,6 +108,17 @@ def test_what_is_taken_over_is_the_champions_id_only_where_the_configuration_say
         assert (world.found["vocabulary_from"], world.found["start_from"]) == expected
 
 
+def test_a_corpus_is_compared_with_the_champions_only_where_that_is_another(world):
+    world.resolve()
+    assert world.found["drift_from"] == ""
+    model_id = world.promote()
+    world.resolve()
+    assert world.found["drift_from"] == ""
+    world.text.write_text("other words\n")
+    world.resolve()
+    assert world.found["drift_from"] == model_id
+
+
 @pytest.mark.parametrize("was", [False, True])
 def test_a_challenger_that_could_not_be_compared_with_the_champion_is_refused_before_it_is_trained(world, was):
     world.resolve()

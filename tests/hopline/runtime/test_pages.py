@@ -28,6 +28,16 @@ def test_a_chart_is_logarithmic_and_greater_is_higher():
     assert y1 - y2 == pytest.approx(y2 - y3, abs=0.2)
 
 
+def test_both_axes_may_be_logarithmic():
+    svg = chart([Series("a", [(1, 100.0), (10, 10.0), (100, 1.0)])], caption="c", x_label="x", log_x=True)
+    (x1, y1), (x2, y2), (x3, y3) = circles(svg)
+    assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2)
+    assert y2 - y1 == pytest.approx(y3 - y2, abs=0.2)
+    assert [tick for tick in ("1", "10", "100") if f'text-anchor="middle">{tick}<' not in svg] == []
+    (place,) = circles(chart([Series("a", [(1, 5.0)])], caption="c", x_label="x", log_x=True))
+    assert 52 <= place[0] <= 470
+
+
 def test_what_an_axis_cannot_show_is_left_out():
     points = [(1, 5.0), (2, math.inf), (3, 0.0), (4, math.nan), (5, 6.0)]
     assert len(circles(chart([Series("a", points)], caption="c", x_label="x"))) == 2
