@@ -140,3 +140,16 @@ def test_every_section_of_the_configuration_is_on_the_page_of_keys():
 def test_every_page_is_in_the_sites_navigation():
     pages = {str(path.relative_to(ROOT / "docs")) for path in DOCUMENTS if path.is_relative_to(ROOT / "docs")}
     assert pages == set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+
+
+# What a change may touch, the compiled pipeline among it, which is made anew by a command.
+WALKS = {"step": 8, "tokeniser": 7, "key": 6}
+
+
+@pytest.mark.parametrize(("walk", "most"), WALKS.items())
+def test_the_diff_of_a_walk_still_applies_and_touches_no_more_than_it_may(walk, most):
+    page = (ROOT / "docs" / "walks" / f"{walk}.md").read_text()
+    (diff,) = re.findall(r"^```diff\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=diff, text=True, check=True)
+    golden = "tests/golden/pipeline.yaml" in page
+    assert diff.count("\ndiff --git ") + 1 + golden <= most
