@@ -12,6 +12,8 @@ class Step:
     Attributes:
         name: of its package, its task in Kubeflow and its program.
         image: in which it runs.
+        reads: what it is given, in words.
+        writes: what it leaves, in words; the folder first.
         artifact: the name of the output that is its directory; "" for a step that leaves none.
         kept: whether the folder of a local run keeps that directory.
         record: the record that its log carries for whoever follows the run (`hopline.runtime.records`); "" for none
@@ -20,18 +22,61 @@ class Step:
 
     name: str
     image: str
+    reads: str
+    writes: str
     artifact: str = ""
     kept: bool = False
     record: str = ""
 
 
 STEPS = (
-    Step(name="resolve", image=CONTROL, artifact="resolution", record="resolution"),
-    Step(name="preprocess", image=PREPROCESS, artifact="examples", kept=True),
-    Step(name="train", image=TRAIN, artifact="model", kept=True),
-    Step(name="evaluate", image=TRAIN, artifact="evaluation", kept=True, record="evaluation"),
-    Step(name="promote", image=CONTROL, artifact="promotion", record="promotion"),
-    Step(name="notify", image=CONTROL),  # on a cluster alone, however the run ends
+    Step(
+        name="resolve",
+        image=CONTROL,
+        artifact="resolution",
+        record="resolution",
+        reads="corpus, registry",
+        writes="corpus fingerprint, the champion's id, `train` or `skip`; never cached",
+    ),
+    Step(
+        name="preprocess",
+        image=PREPROCESS,
+        artifact="examples",
+        kept=True,
+        reads="corpus; the champion's vocabulary if so configured",
+        writes="`examples/`: vocabulary, transform graph, token shards, held-out raw text, statistics",
+    ),
+    Step(
+        name="train",
+        image=TRAIN,
+        artifact="model",
+        kept=True,
+        reads="examples; the champion's weights if so configured",
+        writes="`model/`: weights, vocabulary, SavedModel that takes raw text, configuration, log, pictures",
+    ),
+    Step(
+        name="evaluate",
+        image=TRAIN,
+        artifact="evaluation",
+        kept=True,
+        record="evaluation",
+        reads="examples, model, registry",
+        writes="`evaluation/`: metrics, decision with reasons, report",
+    ),
+    Step(
+        name="promote",
+        image=CONTROL,
+        artifact="promotion",
+        record="promotion",
+        reads="model, evaluation, registry",
+        writes="a version in the registry, then `champion.json`",
+    ),
+    Step(
+        name="notify",
+        image=CONTROL,
+        reads="how a run on a cluster ended, whichever way it did",
+        writes="nothing; tells a webhook of a failure",
+    ),
 )
 
 IMAGES = {step.name: step.image for step in STEPS}

@@ -1,19 +1,31 @@
-"""Hooks of the documentation's build: tables of configuration keys, each page as plain text too, and `llms.txt`."""
+"""Hooks of the site's build: tables of steps and configuration keys, each page as plain text too, and `llms.txt`."""
 
 import ast
 import re
 from pathlib import Path
 from typing import Any
 
+_STEPS = re.compile(r"<!-- steps in (?P<file>[\w/.]+) -->")
 _KEYS = re.compile(r"<!-- keys of (?P<section>\w+) in (?P<file>[\w/.]+) -->")
 
 
 def on_page_markdown(markdown: str, *, config: Any, **_: Any) -> str:
-    """Puts a table of a section's keys where a page asks for one."""
+    """Puts a table of the steps, or of a section's keys, where a page asks for one."""
     root = Path(config["config_file_path"]).parent
+    markdown = _STEPS.sub(lambda match: step_table((root / match["file"]).read_text(encoding="utf-8")), markdown)
     return _KEYS.sub(
         lambda match: key_table((root / match["file"]).read_text(encoding="utf-8"), match["section"]), markdown
     )
+
+
+def step_table(source: str) -> str:
+    """What each `Step(...)` of the source reads and writes, as a table."""
+    rows = ["| step | reads | writes |", "| --- | --- | --- |"]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Step":
+            said = {each.arg: each.value.value for each in node.keywords if isinstance(each.value, ast.Constant)}
+            rows.append(f"| `{said['name']}` | {said['reads']} | {said['writes']} |")
+    return "\n".join(rows)
 
 
 def key_table(source: str, section: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.steps import STEPS
 from pipelines.config.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,21 +21,42 @@ def called(path):
     return str(path.relative_to(ROOT))
 
 
+def without_blocks(document):
+    """The document's text but for its fenced blocks."""
+    return re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=called)
 def test_every_link_leads_to_a_file(document):
-    prose = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#]+)\)", prose):
+    for target in re.findall(r"\]\(([^)#]+)\)", without_blocks(document)):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{target} in {document.name}"
 
 
+TOP_FOLDERS = {path.relative_to(ROOT).parts[0] for path in FILES if path.parent != ROOT}
+FILE_NAMES = {path.name for path in FILES}
+OF_A_RUN = {"report.html", "config.toml"}  # files that hopline writes
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=called)
-def test_every_file_named_in_code_style_exists(document):
-    named = re.findall(
-        r"`((?:hopline|components|pipelines|tests|benchmarks|configs|docs)/[\w/.-]+\.\w+)`", document.read_text()
-    )
-    for name in named:
-        assert (ROOT / name).exists(), f"{name} in {document.name}"
+def test_every_path_and_module_named_in_code_style_exists(document):
+    for name in re.findall(r"`([^`\n]+)`", without_blocks(document)):
+        if re.fullmatch(r"[\w.-]+(/[\w.-]*)+", name) and name.partition("/")[0] in TOP_FOLDERS:
+            assert (ROOT / name).exists(), f"{name} in {document.name}"
+        elif re.fullmatch(r"[\w-]+\.(py|sh|toml|yaml|html)", name):
+            assert name in FILE_NAMES | OF_A_RUN, f"{name} in {document.name}"
+        elif re.fullmatch(r"(components|pipelines|tests|benchmarks)(\.\w+)+", name):
+            module = ROOT / name.replace(".", "/")
+            assert module.is_dir() or module.with_suffix(".py").exists(), f"{name} in {document.name}"
+
+
+def test_a_file_that_the_architecture_names_without_its_folder_is_in_a_folder_of_the_same_paragraph():
+    everywhere = {"component.py"}  # each step has one
+    for paragraph in without_blocks(ROOT / "docs" / "architecture.md").split("\n\n"):
+        named = [ROOT / name for name in re.findall(r"`([\w.-]+(?:/[\w.-]*)+)`", paragraph)]
+        folders = {path if path.is_dir() else path.parent for path in named}
+        for name in set(re.findall(r"`(\w+\.py)`", paragraph)) - everywhere:
+            assert any((folder / name).exists() for folder in folders), f"{name} in: {paragraph[:80]}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=called)
@@ -102,6 +124,13 @@ def test_a_page_shows_a_sections_keys_with_their_defaults_and_comments():
     ]
 
 
+def test_the_page_of_the_architecture_shows_what_each_step_reads_and_writes():
+    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    assert "<!-- steps in components/steps.py -->" in (ROOT / "docs" / "architecture.md").read_text()
+    rows = hooks["step_table"]((ROOT / "components" / "steps.py").read_text()).splitlines()[2:]
+    assert rows == [f"| `{step.name}` | {step.reads} | {step.writes} |" for step in STEPS]
+
+
 def test_every_section_of_the_configuration_is_on_the_page_of_keys():
     page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
     named = re.findall(r"<!-- keys of (\w+) in ", page)
@@ -111,3 +140,16 @@ def test_every_section_of_the_configuration_is_on_the_page_of_keys():
 def test_every_page_is_in_the_sites_navigation():
     pages = {str(path.relative_to(ROOT / "docs")) for path in DOCUMENTS if path.is_relative_to(ROOT / "docs")}
     assert pages == set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+
+
+# What a change may touch, the compiled pipeline among it, which is made anew by a command.
+WALKS = {"step": 8, "tokeniser": 7, "key": 6}
+
+
+@pytest.mark.parametrize(("walk", "most"), WALKS.items())
+def test_the_diff_of_a_walk_still_applies_and_touches_no_more_than_it_may(walk, most):
+    page = (ROOT / "docs" / "walks" / f"{walk}.md").read_text()
+    (diff,) = re.findall(r"^```diff\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=diff, text=True, check=True)
+    golden = "tests/golden/pipeline.yaml" in page
+    assert diff.count("\ndiff --git ") + 1 + golden <= most

@@ -4,7 +4,10 @@ import importlib
 
 import pytest
 
+from components.preprocess.overlap import LENGTHS
 from components.steps import ARTIFACTS, IMAGES
+from hopline.schema import TOKENISERS
+from pipelines.estimate import BYTES_PER_TOKEN
 
 STEPS = tuple(ARTIFACTS)  # notify leaves nothing: tests/components/notify
 
@@ -42,3 +45,7 @@ def test_a_step_runs_in_its_image_and_installs_nothing(step):
 def test_an_image_never_has_a_moving_tag():
     for image in IMAGES.values():
         assert image.partition(":")[2] not in {"", "latest"}
+
+
+def test_what_is_said_of_tokenisers_is_said_of_each():
+    assert LENGTHS.keys() == BYTES_PER_TOKEN.keys() == set(TOKENISERS)

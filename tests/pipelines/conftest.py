@@ -11,9 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components.steps import IMAGES
+
 ROOT = Path(__file__).parents[2]
 FAKE_PROGRAM = Path(__file__).with_name("fake_program.py")
-STEPS = ("resolve", "preprocess", "train", "evaluate", "promote", "notify")
+STEPS = tuple(IMAGES)
 
 # What is not here (component.py) is found in the real package, further down the path.
 _PACKAGE = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"

@@ -49,8 +49,8 @@ def test_the_compiled_pipeline_is_the_golden_one():
 
 def test_training_and_promotion_each_hang_on_one_word(spec):
     assert tasks(spec, "comp-exit-handler-1").keys() == {"resolve", "condition-2"}
-    assert tasks(spec, "comp-condition-2").keys() == {"preprocess", "train", "evaluate", "condition-3"}
-    assert tasks(spec, "comp-condition-3").keys() == {"promote"}
+    assert tasks(spec, "comp-condition-2").keys() >= {"preprocess", "train", "evaluate", "condition-3"}
+    assert "promote" in tasks(spec, "comp-condition-3")
     conditions = [
         tasks(spec, "comp-exit-handler-1")["condition-2"]["triggerPolicy"]["condition"],
         tasks(spec, "comp-condition-2")["condition-3"]["triggerPolicy"]["condition"],
@@ -68,7 +68,7 @@ def test_the_end_is_told_of_whatever_the_end_is(spec):
     assert notify["inputs"]["parameters"]["status"]["taskFinalStatus"]["producerTask"] == "exit-handler-1"
 
 
-def test_only_steps_whose_arguments_say_all_are_cached(spec):
+def test_a_step_whose_arguments_do_not_say_all_is_never_cached(spec):
     found = {}
     for graph in GRAPHS:
         for name, task in tasks(spec, graph).items():
@@ -76,7 +76,8 @@ def test_only_steps_whose_arguments_say_all_are_cached(spec):
                 found[name] = task["cachingOptions"].get("enableCache", False)
     cached = {step for step, caching in found.items() if caching}
     assert found.keys() == IMAGES.keys()
-    assert cached == {"preprocess", "train"}
+    assert cached >= {"preprocess", "train"}
+    assert not cached & {"resolve", "evaluate", "promote", "notify"}  # they read what changes behind equal arguments
 
 
 def test_every_section_that_a_step_reads_is_a_parameter(spec):
