@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError
 from hopline.runtime.version import VERSION
 from pipelines.commands import (
     clean,
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except HoplineError as error:
         failure: HoplineError = error
+    except ImportError as error:
+        failure = MissingLibraryError.of("hopline", error)
     except KeyboardInterrupt:  # before or after the run itself, which has handlers of its own
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # who read what we print, such as `head`, has enough
