@@ -1,12 +1,13 @@
 """The `hopline` command.  What a command needs is imported when it runs, so that `--help` is immediate."""
 
 import argparse
+import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError
 from hopline.runtime.version import VERSION
 from pipelines.commands import (
     clean,
@@ -30,6 +31,7 @@ from pipelines.commands.parsing import EXIT_CODES, Parser
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code; a user's error never shows a traceback."""
+    _outlive_reader()
     options = arguments().parse_args(argv)
     try:
         code = int(options.command(options))
@@ -37,17 +39,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except HoplineError as error:
         failure: HoplineError = error
+    except ImportError as error:
+        failure = MissingLibraryError.of("hopline", error)
     except KeyboardInterrupt:  # before or after the run itself, which has handlers of its own
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # who read what we print, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it leaves
-        return 128 + signal.SIGPIPE
     except OSError as error:
         failure = InternalError(
             f"{error}", remedy="check the disk and the permissions, then run the same command again"
         )
     print(f"error:   {failure.message}\nremedy:  {failure.remedy}", file=sys.stderr)
     return failure.code
+
+
+class _Output(io.RawIOBase):
+    """Standard output.  Once its reader has enough, such as `head`, what is written goes nowhere, and nobody fails."""
+
+    def fileno(self) -> int:
+        return sys.__stdout__.fileno() if sys.__stdout__ else 1
+
+    def isatty(self) -> bool:
+        return os.isatty(self.fileno())
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            return os.write(self.fileno(), data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(data)
+
+
+def _outlive_reader() -> None:
+    """Has a command do its work to the end, whoever reads what it prints, and how much of it."""
+    known = sys.__stdout__
+    if known is not None and sys.stdout is known and not known.isatty():
+        output = io.BufferedWriter(_Output())
+        sys.stdout = io.TextIOWrapper(output, known.encoding, known.errors, line_buffering=known.line_buffering)
 
 
 def arguments() -> argparse.ArgumentParser:

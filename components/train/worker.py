@@ -19,10 +19,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.train.launch.group import JOINED, JOINING
 from components.train.state import checkpoint
 from components.train.state.stored import Sender, StoredTraining
 from hopline.artifacts import read_manifest
@@ -37,6 +38,7 @@ from hopline.store import trees
 
 CLUSTER_VARIABLE = "HOPLINE_CLUSTER"
 _INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it
+JOIN_SECONDS = 3_600  # in which all workers must have started: on a cluster nodes and images may be slow to come
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -71,6 +73,14 @@ def worker_index() -> int:
             f"TF_CONFIG is {text!r}, which does not name a task index",
             remedy='set it to {"cluster": {"worker": [...]}, "task": {"type": "worker", "index": 0}}',
         ) from error
+
+
+def _hosts() -> list[str]:
+    """The workers' places as TF_CONFIG has them, index by index; none of a worker that is alone."""
+    try:
+        return list(map(str, json.loads(os.environ.get("TF_CONFIG", "{}"))["cluster"]["worker"]))
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def set_cluster_config() -> bool:
@@ -128,7 +138,7 @@ def work(options: argparse.Namespace) -> None:
     if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
         keras.config.set_dtype_policy("mixed_bfloat16")
     faults = functools.partial(explained, f"worker {worker_index()}", training, alone="TF_CONFIG" not in os.environ)
-    with faults():
+    with faults(), _joining(options.work_dir):
         strategy = make_strategy()
     told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
     if stored and not chief:  # only now: the chief, which has joined, has left the newest sound checkpoint there
@@ -178,6 +188,26 @@ def _prepare(training: Path, stored: StoredTraining | None, *, chief: bool) -> N
         raise checkpoint.unwritable(training, error) from error
     if stored and chief:
         stored.recover()
+
+
+@contextlib.contextmanager
+def _joining(folder: Path) -> Iterator[None]:
+    """Says for whom this worker waits while the block joins it to the others, and bounds that.
+
+    The files `JOINING` and `JOINED` in `folder` tell a launcher on the same machine.  The bound is the kernel's: while
+    TensorFlow waits it lets no Python run, and it may wait without end.
+    """
+    workers, index = _hosts(), worker_index()
+    if len(workers) > 1:
+        others = ", ".join(f"worker {other} at {host}" for other, host in enumerate(workers) if other != index)
+        print(f"train: worker {index} waits for {others}; {JOIN_SECONDS:,} s at most", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(JOIN_SECONDS)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JOINING).touch()
+    yield
+    (folder / JOINED).touch()
+    signal.alarm(0)
 
 
 def require_accelerators(promised: int | None) -> bool:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError
 from hopline.runtime.process import follow_parent
 
 _STDERR = 2
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.DONE
     except HoplineError as error:
         failure: HoplineError = error
+    except ImportError as error:
+        failure = MissingLibraryError.of(f"hopline {options.program}", error)
     except MemoryError:
         failure = InternalError("memory ran out", remedy="give less text at a time")
     except Exception as error:

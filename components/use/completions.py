@@ -182,10 +182,10 @@ def parse(body: Any, most_tokens: int) -> Asked:
         top_p=value.number("top_p", 1.0),
         seed=time.time_ns() >> 8 if seed is None else seed,
     )
-    tokens = value.whole("max_tokens", 16, 0, most_tokens)
+    tokens = value.whole("max_tokens", None, 0, most_tokens)
     return Asked(
         prompts=prompts,
-        tokens=16 if tokens is None else tokens,
+        tokens=min(16, most_tokens) if tokens is None else tokens,  # where it is not said, no rule is broken
         n=value.whole("n", 1, 1, _MOST_CHOICES) or 1,
         choice=choice,
         stop=[stop for stop in value.texts("stop", []) if stop],

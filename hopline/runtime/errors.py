@@ -6,6 +6,7 @@ because Kubeflow keeps neither the code nor the message.
 """
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -35,6 +36,20 @@ class UserError(HoplineError):
     """The configuration or the data are wrong: trying again without a change cannot help."""
 
     code = ExitCode.USER
+
+
+class MissingLibraryError(UserError):
+    """A library that is missing, or another version of it: as every try in this environment would find."""
+
+    @classmethod
+    def of(cls, program: str, error: ImportError) -> Self:
+        """The error for what `program` could not import."""
+        return cls(
+            f"{program} cannot import what it needs: {error}",
+            remedy="install hopline's own versions of its libraries: pip install -c constraints.txt 'hopline[EXTRA]', "
+            "with the extra of the step or command (preprocess, train, control, command, serve); then see "
+            "`hopline doctor`",
+        )
 
 
 class DivergedError(HoplineError):

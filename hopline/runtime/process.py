@@ -25,6 +25,7 @@ from hopline.runtime.errors import (
     HoplineError,
     InternalError,
     LostPeersError,
+    MissingLibraryError,
     PreemptedError,
     SaveError,
     StaleBlessingError,
@@ -54,7 +55,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BY_CODE: dict[int, type[HoplineError]] = {
     error.code: error for error in (UserError, DivergedError, StaleBlessingError, PreemptedError, InternalError)
 }
-_BY_NAME = {error.__name__: error for error in (*_BY_CODE.values(), LostPeersError, SaveError)}
+_BY_NAME = {error.__name__: error for error in (*_BY_CODE.values(), MissingLibraryError, LostPeersError, SaveError)}
 
 
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError, PreemptedError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, follow_parent, write_failure
 
 
@@ -50,6 +50,8 @@ def run(
         return ExitCode.INTERRUPTED
     except HoplineError as error:
         failure = error
+    except ImportError as error:
+        failure = MissingLibraryError.of(step, error)
     except Exception as error:
         traceback.print_exc()
         failure = InternalError(

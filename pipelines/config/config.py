@@ -77,7 +77,7 @@ class Config:
             UserError: the file is missing or not TOML, or a section, key or value is wrong.
         """
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path else {}
         except OSError as error:
             raise UserError(
                 f"cannot read the configuration {path}: {error.strerror}", remedy="pass --config with a TOML file"

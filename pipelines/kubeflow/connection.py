@@ -248,7 +248,7 @@ def _client(server: Server) -> _Client:
 
 def _token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the token in {path}: {error}", remedy="correct --token-file") from error
     if not token or any(character.isspace() for character in token):

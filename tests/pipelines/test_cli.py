@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -172,7 +171,7 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path):
     command = [sys.executable, "-m", "pipelines.cli", "compile", "--output", str(tmp_path / "pipeline.yaml")]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_version_is_that_of_the_project(capsys):

@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 
 from components.train.worker import require_accelerators, set_cluster_config, worker_index
 from hopline.runtime.errors import UserError
+from hopline.runtime.process import child_environment
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +51,32 @@ def test_an_index_that_is_none_of_a_worker_is_named(monkeypatch, index):
     with pytest.raises(UserError) as caught:
         set_cluster_config()
     assert f'"{index}"' in caught.value.message
+
+
+APART = """
+import sys, time
+from pathlib import Path
+from components.train import worker
+worker.JOIN_SECONDS = 1
+with worker._joining(Path(sys.argv[1])):
+    time.sleep(60)
+"""
+
+
+def test_a_worker_that_waits_for_others_says_for_whom_and_not_without_end(tmp_path):
+    place = {"cluster": {"worker": ["one:1", "two:2"]}, "task": {"type": "worker", "index": 0}}
+    environment = child_environment({"TF_CONFIG": json.dumps(place)})
+    done = subprocess.run(
+        [sys.executable, "-c", APART, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == -signal.SIGALRM
+    assert "waits for worker 1 at two:2" in done.stderr  # what the person reads, nothing else tells it
+    assert [path.name for path in tmp_path.iterdir()] == ["joining"]
 
 
 def see(monkeypatch, count):

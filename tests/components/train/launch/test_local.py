@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from components.train.launch import group
 from components.train.launch.group import GRACE_SECONDS
 from components.train.launch.local import run_workers
 from components.train.state import checkpoint
@@ -127,6 +128,43 @@ def test_what_another_try_cannot_mend_is_not_tried_again(world, error):
     failure = world.failure(f"fail('{error.__name__}', 'the reason')", error)
     assert failure.message == "the reason"
     assert not world.pauses
+
+
+def test_a_library_that_is_missing_ends_the_training_at_the_first_try(world):
+    body = """
+from hopline.runtime import program
+arguments = program.parser("train", "")
+arguments.add_argument("--training-dir"), arguments.add_argument("--threads")
+sys.exit(program.run("train", arguments, lambda options: __import__("torch_that_nobody_has")))
+"""
+    failure = world.failure(body, UserError)
+    assert "torch_that_nobody_has" in failure.message
+    assert not world.pauses
+
+
+def started(*joined):
+    """The body of workers of which all have started but the last, and these have met the others."""
+    return f"if index in {joined}: (own / 'joined').touch()\nif index < 2: (own / 'joining').touch()\ntime.sleep(600)"
+
+
+@pytest.mark.parametrize(
+    ("workers", "joined", "named"),
+    [(3, (), "wait for worker 2, which has not started"), (2, (1,), "worker 0 does not reach the others")],
+)
+def test_waiting_for_workers_that_never_come_ends_and_names_them(world, monkeypatch, workers, joined, named):
+    monkeypatch.setattr(group, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(group, "START_SECONDS", 10.0)
+    failure = world.failure(started(*joined), InternalError, workers=workers, restarts=0)
+    assert named in failure.message
+    assert "within 10 s" in failure.message
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_have_met_and_one_alone_may_train_as_long_as_they_like(world, monkeypatch, workers):
+    monkeypatch.setattr(group, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(group, "START_SECONDS", 5.0)
+    body = "workers = int('TF_CONFIG' in os.environ) + 1\nif workers > 1: (own / 'joined').touch()\ntime.sleep(6)"
+    world.run(body, workers=workers, restarts=0)
 
 
 def test_no_restarts_may_be_asked_for(world):
