@@ -1,53 +1,19 @@
 """Runs side by side: what differs in their configurations, what they reached, how fast, and their curves."""
 
-import json
 import math
 import statistics
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from hopline.artifacts import read_manifest
 from hopline.registry.card import baseline_label, baselines
-from hopline.runtime.errors import UserError
 from hopline.runtime.pages import NONE, Series, chart, document, means, table
-from hopline.runtime.process import FAILURE_FILE
-from pipelines.output import RUNS, Output
-from pipelines.run import CONFIG
+from pipelines.run_records import RunRecord
 from pipelines.tables import text_table
-from pipelines.versions import flat
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS = 16  # characters of a curve in the terminal
 _MEANS = 60  # points of a training curve, which is all noise from step to step
-_NAMED = 5  # runs that an error names
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a run left.
-
-    Attributes:
-        name: its id.
-        config: its configuration, by section.key.
-        model: facts of the model's manifest; empty if none was made.
-        evaluation: facts of the evaluation's manifest; empty if there is none.
-        content: of evaluation.json; empty if there is none.
-        steps: the training log's records of steps.
-        validations: the training log's records of validations.
-        failed: whether the run failed.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    model: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    content: Mapping[str, Any]
-    steps: Sequence[Mapping[str, Any]]
-    validations: Sequence[Mapping[str, Any]]
-    failed: bool
 
 
 @dataclass(frozen=True)
@@ -56,55 +22,6 @@ class Part:
 
     title: str
     rows: Sequence[tuple[str, Sequence[Any]]]
-
-
-def find_run(output: Output, name: str) -> Path:
-    """The folder of the run `name`: a folder, an id below the output, or the beginning of one id.
-
-    Raises:
-        UserError: there is no such run, or several begin so.
-    """
-    runs = output.folder / RUNS
-    for folder in (Path(name), runs / name):
-        if (folder / CONFIG).is_file():
-            return folder
-    ids = sorted((path.parent.name for path in runs.glob(f"*/{CONFIG}")), reverse=True)
-    found = [run for run in ids if run.startswith(name)]
-    if len(found) == 1:
-        return runs / found[0]
-    newest = f"; the newest: {', '.join(ids[:_NAMED])}" if ids else ""
-    raise UserError(
-        f'"{name}" is {"the beginning of several runs" if found else "no run"} in {runs}',
-        remedy=f"name a run's folder, or the id of one in --output{newest}",
-    )
-
-
-def read_run(folder: Path) -> RunRecord:
-    """What the run in `folder` left; one that failed or was skipped left less.
-
-    Raises:
-        UserError: a file of it is damaged.
-    """
-    model, evaluation = folder / "model", folder / "evaluation"
-    try:
-        config = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        log = model / "log.jsonl"
-        lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-        records = [json.loads(line) for line in lines]
-        numbers = evaluation / "evaluation.json"
-        content = json.loads(numbers.read_text(encoding="utf-8")) if numbers.is_file() else {}
-    except ValueError as error:
-        raise UserError(f"the run in {folder} is damaged: {error}", remedy="leave it out, or run it again") from error
-    return RunRecord(
-        name=folder.resolve().name,
-        config=flat(config),
-        model=read_manifest(model, "model").facts if model.exists() else {},
-        evaluation=read_manifest(evaluation, "evaluation").facts if evaluation.exists() else {},
-        content=content,
-        steps=[record for record in records if "loss" in record],
-        validations=[record for record in records if "valid_loss" in record],
-        failed=(folder / FAILURE_FILE).exists(),
-    )
 
 
 def compare(runs: Sequence[RunRecord]) -> list[Part]:
@@ -184,8 +101,8 @@ def _rows(runs: Sequence[RunRecord], wanted: Mapping[str, _Row]) -> list[tuple[s
 
 
 def _result(run: RunRecord) -> str:
-    if run.failed:
-        return "failed"
+    if run.state:
+        return run.state
     return {"promote": "promoted", "reject": "rejected"}.get(run.evaluation.get("decision", ""), "nothing trained")
 
 

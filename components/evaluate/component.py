@@ -21,6 +21,7 @@ def evaluate(
     import json
     from pathlib import Path
 
+    from components.evaluate.summary import summary
     from hopline.artifacts import read_manifest
     from hopline.runtime.process import run_step
     from hopline.runtime.records import tell
@@ -29,7 +30,7 @@ def evaluate(
     arguments = {"evaluate_config": evaluate_config, "registry": registry, "champion": champion}
     run_step("components.evaluate", {**artifacts, **arguments}, work_dir)
     facts = read_manifest(Path(evaluation.path), "evaluation").facts
-    tell("evaluation", facts)
+    tell("evaluation", {**facts, "comparison": summary(Path(model.path), Path(evaluation.path))})
     numbers = {name: facts.get(name) for name in ("challenger_perplexity", "champion_perplexity")}
     numbers |= {f"{name}_perplexity": number for name, number in facts.get("baselines", {}).items()}
     for name, number in sorted(numbers.items()):

@@ -1,6 +1,7 @@
 """Gives a TensorFlow Serving server the champion's version, and changes over after a promotion or a rollback.
 
-The server is to serve all versions below --models (`model_version_policy { all {} }`); k8s/overlays/serving has both.
+The server is to read --config, by which it serves all versions below --models and calls the champion's `champion`;
+k8s/overlays/serving has both.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.follow.config import ServingConfig
 from components.follow.follower import Follower
 from components.follow.server import Server
 from hopline.registry.registry import Registry
@@ -25,6 +27,9 @@ def arguments() -> argparse.ArgumentParser:
     result.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     result.add_argument("--models", type=Path, required=True, help="the folder that the server serves from")
     result.add_argument("--server", required=True, help="the model's status URL: http://host:port/v1/models/<name>")
+    result.add_argument(
+        "--config", type=Path, help='the server\'s configuration, to be written here, with the label "champion"'
+    )
     result.add_argument("--period", type=float, default=15.0, help="seconds between two looks at the registry")
     return result
 
@@ -38,7 +43,9 @@ def _follow(options: argparse.Namespace) -> None:
     terminate_as_interrupt()
     models = writable_folder(options.models, "--models")
     work = writable_folder(options.work_dir, "--work-dir")
-    follower = Follower(Registry(options.registry), models, work, Server(options.server))
+    name = options.server.rstrip("/").rpartition("/")[2]
+    config = ServingConfig(options.config, name, models) if options.config else None
+    follower = Follower(Registry(options.registry), models, work, Server(options.server), config)
     told = ""
     while True:
         try:

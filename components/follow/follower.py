@@ -4,14 +4,16 @@
     <work>/fetched/         a version on its way
 
 The server serves all versions in <models> (policy `all`), and gives a request that names none to the highest.  So the
-champion's version is put beside the one before it, and that one is removed once the server answers from the new: no
-request is dropped.  After a rollback, where the champion's number is the lower one, removing is what changes over.
+champion's version is put beside the one before it, and that one is removed once the server answers from the new, and
+has given it the label `champion`: no request is dropped.  After a rollback, where the champion's number is the lower
+one, removing is what changes over for requests that name neither version nor label.
 Every turn looks at what is there, so it does not matter where an earlier one was killed.
 """
 
 from pathlib import Path
 from typing import Protocol
 
+from components.follow.config import LABEL, ServingConfig
 from hopline import artifacts, schema
 from hopline.registry.registry import Champion, Registry
 from hopline.runtime.errors import UserError
@@ -25,6 +27,9 @@ class Versions(Protocol):
     def obstacle(self, version: int) -> str:
         """Why `version` is not answering requests, "" if it is."""
 
+    def unlabelled(self, version: int, label: str) -> str:
+        """Why `version` does not answer those for `label`, "" if it does."""
+
 
 class Follower:
     """Keeps the folder `models` to the champion of `registry`.
@@ -34,10 +39,14 @@ class Follower:
         models: the server's base path for the model; nobody else writes it.
         work: on the same file system, so that files need not be copied.
         server: tells when a version answers.
+        config: the server's, if the champion is to have a label.
     """
 
-    def __init__(self, registry: Registry, models: Path, work: Path, server: Versions) -> None:
+    def __init__(
+        self, registry: Registry, models: Path, work: Path, server: Versions, config: ServingConfig | None = None
+    ) -> None:
         self._registry, self._models, self._work, self._server = registry, models, work, server
+        self._config = config
 
     def turn(self) -> str:
         """Does what is to do now, and returns how things stand, in a sentence.
@@ -51,11 +60,17 @@ class Follower:
         if champion is None:
             return "the registry has no champion yet"
         if not self._placed(champion):
+            if self._config and not self._config.exists:  # the server starts as soon as a version is there
+                self._config.label(champion.version)
             self._place(champion)
         others = self.versions() - {champion.version}
         if obstacle := self._server.obstacle(champion.version):
             meanwhile = f"; until then {', '.join(map(str, sorted(others)))} is served" if others else ""
             return f"version {champion.version} is champion, but {obstacle}{meanwhile}"
+        if self._config:
+            self._config.label(champion.version)  # only now: a server may refuse to label what does not answer
+            if obstacle := self._server.unlabelled(champion.version, LABEL):
+                return f"version {champion.version} is champion and is served, but {obstacle}"
         for version in others:
             folders.remove_tree(self._models / str(version))
         return f"version {champion.version} is champion and is served"

@@ -20,10 +20,7 @@ class Server:
     def obstacle(self, version: int) -> str:
         """Why `version` is not answering requests, "" if it is."""
         try:
-            with urllib.request.urlopen(self._url, timeout=_SECONDS) as answer:  # noqa: S310  the pod's own URL
-                found = json.loads(answer.read(_MOST_BYTES))["model_version_status"]
-            states = {int(entry["version"]): str(entry["state"]) for entry in found}
-            messages = {int(entry["version"]): str(entry["status"]["error_message"]) for entry in found}
+            states, messages = _states(self._url)
         except (OSError, ValueError, KeyError, TypeError) as error:  # urllib's errors are of OSError
             return f"the server does not say what it serves: {error}"
         if version not in states:
@@ -31,3 +28,19 @@ class Server:
         if states[version] == "AVAILABLE":
             return ""
         return " ".join([f"the server has it in state {states[version]}", messages[version]]).rstrip()
+
+    def unlabelled(self, version: int, label: str) -> str:
+        """Why `version` does not answer requests for `label`, "" if it does."""
+        try:
+            states, _ = _states(f"{self._url}/labels/{label}")
+        except (OSError, ValueError, KeyError, TypeError):  # also 404: nothing has the label yet
+            states = {}
+        return "" if version in states else f'the server has not given it the label "{label}" yet'
+
+
+def _states(url: str) -> tuple[dict[int, str], dict[int, str]]:
+    """The state of each version, and what is said of it."""
+    with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  the pod's own URL
+        found = json.loads(answer.read(_MOST_BYTES))["model_version_status"]
+    states = {int(entry["version"]): str(entry["state"]) for entry in found}
+    return states, {int(entry["version"]): str(entry["status"]["error_message"]) for entry in found}

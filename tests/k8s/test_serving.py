@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.follow.__main__ import arguments
+from components.follow.config import ServingConfig
 from components.images import CONTROL
 from hopline.runtime.version import VERSION
 from tests.components.train.launch.cluster.rules import check_restricted
@@ -53,13 +54,37 @@ def test_the_follower_is_the_control_image_and_takes_what_it_is_given(pod):
 
 
 def test_the_server_serves_all_versions_of_the_folder_that_the_follower_fills(pod):
-    text = (OVERLAY / "models.config").read_text()
-    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    (model,) = config.model_config_list.config
     options = arguments().parse_args(pod["initContainers"][0]["args"][1:])
-    assert model.base_path == str(options.models)
-    assert options.server.endswith(f"/v1/models/{model.name}")
+    assert f"--model_config_file={options.config}" in pod["containers"][0]["args"]
+    assert options.config.parent.parent == options.models.parent  # the volume that both have
+    assert options.server.endswith("/v1/models/hopline")
+
+
+def test_what_the_follower_writes_is_the_servers_configuration_and_names_the_champion(tmp_path):
+    ServingConfig(tmp_path / "new" / "models.config", 'hop"line', Path("/models/x")).label(7)
+    text = (tmp_path / "new" / "models.config").read_text()
+    (model,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ('hop"line', "/models/x", "tensorflow")
     assert model.model_version_policy.WhichOneof("policy_choice") == "all"
+    assert dict(model.version_labels) == {"champion": 7}
+
+
+def test_a_label_may_be_given_before_its_version_answers_and_moves_without_a_restart(pod):
+    arguments_ = pod["containers"][0]["args"]
+    assert "--allow_version_labels_for_unavailable_models=true" in arguments_
+    assert any(argument.startswith("--model_config_file_poll_wait_seconds=") for argument in arguments_)
+
+
+def test_prometheus_finds_the_servers_numbers():
+    text = (OVERLAY / "monitoring.config").read_text()
+    # monitoring_config.proto is in no package: its fields are enable and path.
+    (path,) = re.fullmatch(r'(?:#.*\n)+prometheus_config \{\s+enable: true\s+path: "(\S+)"\s+\}\n', text).groups()
+    template = manifest("deployment")["spec"]["template"]
+    notes = template["metadata"]["annotations"]
+    assert notes["prometheus.io/path"] == path
+    (server,) = template["spec"]["containers"]
+    assert "--monitoring_config_file=/config/monitoring.config" in server["args"]
+    assert f"--rest_api_port={notes['prometheus.io/port']}" in server["args"]
 
 
 def test_the_servers_release_is_that_of_the_tensorflow_that_trains(pod):

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from components.follow.config import ServingConfig
 from components.follow.follower import Follower
 from components.follow.server import Server
 from hopline.registry.registry import Registry
@@ -35,7 +36,8 @@ class Pod:
         self.serving = Serving(self.models)
 
     def follower(self, registry, server=None):
-        return Follower(registry, self.models, self.work, server or Server(self.serving.url))
+        config = ServingConfig(self.serving.config, "hopline", self.models)
+        return Follower(registry, self.models, self.work, server or Server(self.serving.url), config)
 
     def follow(self, registry):
         """Turns until the champion is served alone."""

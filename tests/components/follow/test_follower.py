@@ -32,6 +32,9 @@ def test_promotions_and_a_rollback_are_followed_and_no_request_is_dropped(regist
     promote(registry, model("c"))
     served.append(pod.follow(registry))
     assert [*dict.fromkeys(pod.serving.answered)] == [*dict.fromkeys(served)]
+    by_label = [*dict.fromkeys(pod.serving.answered_by_label)]
+    assert None not in by_label
+    assert pod.serving.labels == {"champion": served[-1]}
     assert pod.serving.ready == {served[-1]: "c"}
     assert [path.name for path in pod.models.iterdir()] == [str(served[-1])]
     assert list(pod.work.iterdir()) == []

@@ -3,6 +3,7 @@ import pytest
 
 from hopline.runtime.errors import UserError
 from hopline.use.cache import Cache, CacheConfig
+from hopline.use.cache_grid import mean_nll
 
 
 def one_by_one(states, ids, nll, config):
@@ -51,3 +52,17 @@ def test_a_cache_out_of_bounds_is_refused():
     for wrong in ({"window": 0}, {"weight": 1.0}, {"weight": -0.1}, {"flatness": float("inf")}):
         with pytest.raises(UserError):
             CacheConfig(**wrong)
+
+
+@pytest.mark.parametrize("count", [1, 2, 600])
+def test_many_caches_together_are_each_the_one_alone(count):
+    random = np.random.default_rng(3)
+    states = random.normal(size=(count, 6)).astype(np.float32)
+    ids = random.integers(3, 9, count)
+    nll = random.uniform(0.5, 5, count).astype(np.float32)
+    settings = {"windows": [7, 300, 3, 2000], "flatnesses": [0.0, 3.0, 30.0], "weights": [0.0, 0.2, 0.7]}
+    found = mean_nll(states, ids, nll, **settings)
+    assert len(found) == 36
+    assert [mean for _, mean in found] == sorted(mean for _, mean in found)
+    for config, mean in found:
+        assert mean == pytest.approx(Cache(config).mixed(states, ids, nll).mean(), rel=1e-5)
