@@ -60,7 +60,7 @@ def fill(step, result, behaviour):
     facts = {}
     if step == "resolve":
         action = behaviour or "train"
-        found = {"fingerprint": "f", "champion": "", "vocabulary_from": "", "start_from": ""}
+        found = {"fingerprint": "f", "champion": "", "vocabulary_from": "", "start_from": "", "pretrained": ""}
         found |= {"action": action, "reason": f"told to {action}"}
         folders.write_json(result / "resolution.json", found)
     if step == "evaluate":
