@@ -95,7 +95,7 @@ class GatherStep:
     def __init__(self, model: ModelConfig, targets: int, vocabulary: int) -> None:
         self.targets = targets
         keras.utils.set_random_seed(1)
-        network = MemoryNetwork(vocabulary_size=vocabulary, **model.to_dict())
+        network = MemoryNetwork(vocabulary_size=vocabulary, **model.network())
         network.build((None, model.memory))
         random = np.random.Generator(np.random.Philox(1))
         self._windows = tf.constant(random.integers(1, vocabulary, (targets, model.memory + 1)), tf.int32)

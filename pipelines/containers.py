@@ -23,6 +23,7 @@ from components.steps import IMAGES
 from hopline.config.corpus import EMBEDDED_CORPORA, CorpusConfig
 from hopline.corpus.local import divide
 from hopline.runtime.errors import ExitCode, UserError
+from hopline.runtime.places import is_remote
 from hopline.runtime.progress import STATUS_VARIABLE
 from hopline.schema import SPLITS
 from pipelines.reach import store_options
@@ -57,14 +58,19 @@ def prepare(output: Path, folders: Sequence[Path]) -> None:
             os.chown(path, uid, gid, follow_symlinks=False)
 
 
-def docker_runner(corpus: CorpusConfig, output: Path) -> local.DockerRunner:
+def docker_runner(corpus: CorpusConfig, output: Path, vectors: str = "") -> local.DockerRunner:
     """How kfp starts the containers of a run under `output`.
 
+    Args:
+        corpus: whose files the steps are to see.
+        output: the run's folder.
+        vectors: `model.pretrained`, which they are to see as well.
+
     Raises:
-        UserError: the corpus lies where a container has folders of its own.
+        UserError: one of them lies where a container has folders of its own.
     """
     user = {"user": _own_user()} if _own_user() else {}
-    patterns = [getattr(corpus, split) for split in SPLITS]
+    patterns = [*(getattr(corpus, split) for split in SPLITS), "" if is_remote(vectors) else vectors]
     sources = sorted({source for pattern in patterns if (source := corpus_source(pattern))})
     return local.DockerRunner(
         **user,

@@ -45,7 +45,9 @@ def run_local(config: Config, *, output: Path, registry: str, root: Path, runner
         docker_task_handler.run_docker_container = containers.run
         signal.signal(signal.SIGTERM, lambda number, frame: containers.stop())
     local.init(
-        runner=docker_runner(config.corpus, output) if runner == "docker" else local.SubprocessRunner(use_venv=False),
+        runner=docker_runner(config.corpus, output, config.model.pretrained)
+        if runner == "docker"
+        else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root),
         workspace_root=str(root / "workspace"),  # unused, but else a folder in /tmp that is left behind when killed
         raise_on_error=True,

@@ -99,6 +99,7 @@ def graph(
         resolve_config=resolve,
         preprocess_config=preprocess,
         train_config=train,
+        model_config=model,
         registry=registry,
         work_dir=work_dir,
     )
@@ -119,6 +120,7 @@ def graph(
             train_config=train,
             registry=registry,
             start_from=resolved.outputs["start_from"],
+            pretrained=resolved.outputs["pretrained"],
             launcher=launcher,
             job=job,
             work_dir=work_dir,

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hopline.artifacts import seal
 from hopline.config.corpus import CorpusConfig
+from hopline.config.model import ModelConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.resolve import ResolveConfig
 from hopline.config.section import require
 from hopline.config.train import TrainConfig
+from hopline.corpus import vectors
 from hopline.corpus.files import fingerprint, source_files
 from hopline.registry.registry import Champion, Registry
 from hopline.runtime.program import parser, run, terminate_as_interrupt
@@ -26,6 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     result.add_argument("--resolve-config", required=True, help="the [resolve] section as JSON")
     for section in ("preprocess", "train"):  # they say what is taken over from the champion
         result.add_argument(f"--{section}-config", default="{}", help=f"the [{section}] section as JSON")
+    result.add_argument("--model-config", default="{}", help="the [model] section as JSON: its vectors are read")
     result.add_argument("--registry", required=True, help="of the promoted models: a path, or a gs:// or s3:// URI")
     result.add_argument("--output", type=Path, required=True, help="folder for the resolution")
     return result
@@ -64,6 +67,19 @@ def require_comparable(registry: Registry, champion: Champion, config: Preproces
     )
 
 
+def _vectors(model: ModelConfig, work: Path) -> str:
+    """What tells the content of `model.pretrained` from another's, once all of it was read; "" for none.
+
+    A damaged file, or one of another width, is told of here: before text is prepared and workers are started.
+    """
+    if not model.pretrained:
+        return ""
+    located = vectors.locate(model.pretrained, work, _STEP)
+    count = vectors.check_vectors(located.path, model.rows)
+    print(f"{_STEP}: {model.pretrained} has {count:,} vectors of {model.rows} numbers", file=sys.stderr)
+    return located.digest
+
+
 def _resolve(options: argparse.Namespace) -> None:
     terminate_as_interrupt()
     corpus = CorpusConfig.from_json(options.corpus_config)
@@ -82,6 +98,7 @@ def _resolve(options: argparse.Namespace) -> None:
     if champion:
         require_comparable(registry, champion, preprocess)
     action, reason = decide(found, champion, config)
+    pretrained = _vectors(ModelConfig.from_json(options.model_config), work)
     with whole(options.output) as folder:
         resolution = {
             "fingerprint": found,
@@ -89,6 +106,7 @@ def _resolve(options: argparse.Namespace) -> None:
             "vocabulary_from": standing if preprocess.vocabulary == "champion" else "",
             "drift_from": standing if champion and champion.fingerprint != found else "",
             "start_from": standing if train.start == "champion" else "",
+            "pretrained": pretrained,
             "action": action,
             "reason": reason,
             "files": len(files),

@@ -12,6 +12,7 @@ def resolve(
     resolve_config: str,
     preprocess_config: str,
     train_config: str,
+    model_config: str,
     registry: str,
     work_dir: str,
     fingerprint: dsl.OutputPath(str),  # type: ignore[valid-type]
@@ -19,12 +20,14 @@ def resolve(
     vocabulary_from: dsl.OutputPath(str),  # type: ignore[valid-type]
     drift_from: dsl.OutputPath(str),  # type: ignore[valid-type]
     start_from: dsl.OutputPath(str),  # type: ignore[valid-type]
+    pretrained: dsl.OutputPath(str),  # type: ignore[valid-type]
     resolution: dsl.Output[dsl.Artifact],
 ) -> str:
     """Finds the corpus fingerprint and the champion's model id; returns "train" or "skip".
 
     `vocabulary_from` and `start_from` are that id where the configuration has a step take something over from the
-    champion, `drift_from` where the champion's corpus is another; all four may be "".
+    champion, `drift_from` where the champion's corpus is another; all four may be "".  `pretrained` tells the vectors'
+    content from another's, "" for none.
     """
     import json
     from pathlib import Path
@@ -33,7 +36,7 @@ def resolve(
     from hopline.runtime.records import tell
 
     sections = {"corpus_config": corpus_config, "resolve_config": resolve_config}
-    sections |= {"preprocess_config": preprocess_config, "train_config": train_config}
+    sections |= {"preprocess_config": preprocess_config, "train_config": train_config, "model_config": model_config}
     run_step("components.resolve", {**sections, "registry": registry, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
     tell("resolution", found)
@@ -42,4 +45,5 @@ def resolve(
     Path(vocabulary_from).write_text(found["vocabulary_from"], encoding="utf-8")
     Path(drift_from).write_text(found["drift_from"], encoding="utf-8")
     Path(start_from).write_text(found["start_from"], encoding="utf-8")
+    Path(pretrained).write_text(found["pretrained"], encoding="utf-8")
     return str(found["action"])

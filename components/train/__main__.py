@@ -17,12 +17,15 @@ from typing import Any
 
 from components.train.launch.launchers import add_arguments, launch, place_examples
 from components.train.state import checkpoint
+from components.train.state.pretrained import matching_vectors, save_vectors
 from components.train.state.start import promoted_model, save_start
 from components.train.state.stored import StoredTraining
 from hopline import artifacts
 from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
+from hopline.config.section import require
 from hopline.config.train import TrainConfig
+from hopline.corpus.vectors import Located, locate
 from hopline.registry.card import data_facts
 from hopline.runtime import program
 from hopline.runtime.errors import InternalError
@@ -41,6 +44,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--examples-uri", default="", help="where else the same examples are, if in an object store")
     parser.add_argument("--registry", default="", help="of the promoted models: a path, or a gs:// or s3:// URI")
     parser.add_argument("--start-from", default="", help='the model for start = "champion"; "" for none yet')
+    parser.add_argument(
+        "--pretrained", default="", help='what resolve found in model.pretrained; "" if it was not asked'
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder to make, with the model")
     return parser
 
@@ -57,9 +63,12 @@ def train(options: argparse.Namespace) -> None:
         config = dataclasses.replace(config, start="random")
     start_from = options.start_from if config.start == "champion" else ""
     examples = artifacts.verify(options.examples, EXAMPLES)
+    if start_from:  # a champion has learned what vectors would have told it
+        model_config = dataclasses.replace(model_config, pretrained="")
+    vectors = _located_vectors(model_config, options)
     key = artifacts.content_key(
         examples=examples.id,
-        model=model_config.to_dict(),
+        model={**model_config.network(), "pretrained": vectors.digest if vectors else ""},
         train=config.determining(),
         start_from=start_from,
         code=artifacts.code_digest("components.train.__main__", _WORKER, libraries=artifacts.TENSORFLOW),
@@ -75,11 +84,21 @@ def train(options: argparse.Namespace) -> None:
             first = save_start(model, config, training)
             if stored:
                 stored.send(first)
+        given = None
+        if vectors:
+            given = matching_vectors(vectors.path, options.examples / VOCABULARY_FILE, model_config.rows)
+            print(f"train: {given.summary(model_config.pretrained)}", file=sys.stderr)
+            if not begun:
+                first = save_vectors(given, model_config, examples.facts["vocabulary_size"], config, training)
+                if stored:
+                    stored.send(first)
         if stored:
             _train_in_store(options, model_config, config, job, stored)
         else:
             launch(options, model_config, config, options.examples, training)
         facts = _export(training, options.examples, examples, model_config, config, result)
+        if vectors and given:
+            facts["pretrained"] = {"digest": vectors.digest, "words": len(given.ids), "share": given.share}
         sections = {"model": model_config.to_dict(), "train": config.determining()}
         folders.write_json(result / "config.json", {**sections, **facts})
         facts |= {name: examples.facts[name] for name in ("fingerprint", "tokeniser", "lowercase")}
@@ -88,6 +107,19 @@ def train(options: argparse.Namespace) -> None:
         artifacts.seal(result, MODEL, parents=parents, config=sections, facts=facts)
 
     artifacts.produce(options.output, options.work_dir, "train", MODEL, key, build)
+
+
+def _located_vectors(model_config: ModelConfig, options: argparse.Namespace) -> Located | None:
+    """The file of `model.pretrained`, if there is one; it must be the one that was checked."""
+    if not model_config.pretrained:
+        return None
+    vectors = locate(model_config.pretrained, options.work_dir, "train")
+    require(
+        options.pretrained in ("", vectors.digest),
+        f"model.pretrained = {model_config.pretrained} has changed since this run began",
+        "start the run again, and leave the file alone meanwhile",
+    )
+    return vectors
 
 
 def _train_in_store(

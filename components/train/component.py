@@ -26,6 +26,7 @@ def train(
     train_config: str,
     registry: str,
     start_from: str,
+    pretrained: str,
     launcher: str,
     job: str,
     work_dir: str,
@@ -34,7 +35,8 @@ def train(
 ) -> None:
     """Trains a model on the examples, with the workers that `launcher` starts; `job` is their place in a cluster.
 
-    It starts with the weights of the champion that `start_from` names, if it does.
+    It starts with the weights of the champion that `start_from` names, if it does.  `pretrained` is what `resolve`
+    found in the file of vectors: an argument, so that Kubeflow's cache knows one content of that file from another.
     """
     import dataclasses
     import json
@@ -42,7 +44,7 @@ def train(
     from hopline.runtime.process import run_step
 
     arguments = {"model_config": model_config, "train_config": train_config, "launcher": launcher, "job": job}
-    arguments |= {"registry": registry, "start_from": start_from}
+    arguments |= {"registry": registry, "start_from": start_from, "pretrained": pretrained}
     arguments["task_config"] = json.dumps(dataclasses.asdict(task_config))
     places = {"examples": examples.path, "examples_uri": examples.uri, "output": model.path}
     run_step("components.train", {**arguments, **places}, work_dir)

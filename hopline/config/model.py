@@ -1,8 +1,12 @@
 """The section [model]: the network's shape."""
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from hopline.config.section import Section, at_least, one_of, positive, require
+from hopline.runtime.places import is_remote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,10 @@ class ModelConfig(Section):
         False  # of the one table (tie = "all") to keys, to values and from the last state: a matrix each
     )
     slot_words: int = 1  # a slot is a word and so many less one to its left, up to 4
+    time: str = "learned"  # temporal encodings T_A and T_C: learned (the paper), sinusoidal (fixed), none
+
+    # Word vectors that A and C start from: a file, by path or URI, of word2vec, GloVe or fastText (.vec); "" for none.
+    pretrained: str = ""
 
     def __post_init__(self) -> None:
         at_least("model.width", self.width, 2)
@@ -66,6 +74,7 @@ class ModelConfig(Section):
             'model.norm is true, but model.query is "constant", whose layer norm is 0: the first hop would ask nothing',
             'set model.query to "words" or "learned", or model.norm to false',
         )
+        one_of("model.time", self.time, ("learned", "sinusoidal", "none"))
         _one_to_four("model.slot_words", self.slot_words)
         self._check_reach("model.slot_words", self.slot_words)
 
@@ -86,6 +95,21 @@ class ModelConfig(Section):
             f"{name} is {words}, but a target sees only model.memory = {self.memory} words",
             f"set {name} to {self.memory} or less, or model.memory to {words} or more",
         )
+
+    def network(self) -> dict[str, Any]:
+        """What `hopline.model.network.MemoryNetwork` takes: all but what it starts from."""
+        return {key: value for key, value in self.to_dict().items() if key != "pretrained"}
+
+    def absolute(self, base: Path) -> Self:
+        """The same with a relative path of vectors below `base`: steps run in other folders."""
+        if not self.pretrained or is_remote(self.pretrained):
+            return self
+        return dataclasses.replace(self, pretrained=str(base / self.pretrained))
+
+    @property
+    def rows(self) -> int:
+        """How wide the tables are."""
+        return self.factor or self.width
 
     @property
     def slots(self) -> int:

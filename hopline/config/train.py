@@ -1,5 +1,6 @@
 """The section [train]: how the model is trained."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ from hopline.config.section import Section, at_least, fraction, one_of, positive
 
 DROP_KEYS = ("drop_words", "drop_embeddings", "drop_memory", "drop_read", "drop_state")
 _REPLACED = {"dropout": "drop_memory and drop_state (what it set), drop_words, drop_embeddings and drop_read"}
+# The weights of the network by what they are (`components.train.loop.optimizers.groups_of`).
+UPDATE_GROUPS = ("tables", "projections", "time", "hops", "question", "bias")
+_UPDATE = re.compile(r"(?P<group>\w+) ?= ?(?P<count>[1-9][0-9]*)(?P<epochs> epochs?)?")
 _SEEDS = 1 << 32  # what Keras takes
 _BELOW_THE_LEAST = {
     "plateau": "training would end after its first validation",
@@ -53,6 +57,10 @@ class TrainConfig(Section):
     # (their mean over the last third of all steps), or "none".
     average: str = "none"
     ema_decay: float = 0.999  # what the average before it weighs beside a step's new weights
+    # Weights that change more rarely, by the mean of the gradients since their last change: "GROUP=N" for each N-th
+    # step, or "GROUP=N epochs"; groups are tables, projections, time, hops, question, bias.
+    update_every: tuple[str, ...] = ()
+    freeze_epochs: int = 0  # at the start, in which the tables that embed words stay as they are
     precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
     restarts: int = 3  # of all workers after one fell, without progress in between; 0 for none
@@ -80,6 +88,8 @@ class TrainConfig(Section):
             'train.average is "tail", but with train.schedule = "plateau" no one knows when the last third begins',
             'set train.average to "ema", or train.schedule to "cosine" or "constant"',
         )
+        self.update_schedule()
+        at_least("train.freeze_epochs", self.freeze_epochs, 0)
         at_least("train.checkpoint_seconds", self.checkpoint_seconds, 0)
         at_least("train.restarts", self.restarts, 0)
         require(
@@ -105,6 +115,25 @@ class TrainConfig(Section):
             f"train.min_learning_rate = {self.min_learning_rate}: {_BELOW_THE_LEAST.get(self.schedule)}",
             "lower train.min_learning_rate, such as to a hundredth of the learning rate",
         )
+
+    def update_schedule(self) -> dict[str, tuple[int, str]]:
+        """`update_every` as a number and "steps" or "epochs" for each group that it names."""
+        schedule: dict[str, tuple[int, str]] = {}
+        for entry in self.update_every:
+            match = _UPDATE.fullmatch(entry)
+            require(
+                match is not None,
+                f'train.update_every has "{entry}", but an entry is a group and a number of steps or epochs',
+                'write, for example, train.update_every = ["tables=4", "hops=1 epochs"]',
+            )
+            assert match
+            group = match["group"]
+            one_of("the group of an entry of train.update_every", group, UPDATE_GROUPS)
+            require(
+                group not in schedule, f"train.update_every names {group} twice", "leave one out of train.update_every"
+            )
+            schedule[group] = int(match["count"]), "epochs" if match["epochs"] else "steps"
+        return schedule
 
     def steps_per_epoch(self, targets: int, documents: int) -> int:
         """Updates after which every token was, or may have been, a target once (`components.train.loop.batches`).

@@ -12,6 +12,7 @@ from keras import ops
 from hopline.model.drop import Drop, keep_all
 from hopline.model.read_gradient import read_slots
 from hopline.model.state_maps import STATE_MAPS, LayerNorm
+from hopline.model.temporal import Encoding, temporal_encodings
 
 FIRST_STATE = 0.1  # in every unit (so the authors' program)
 
@@ -37,6 +38,7 @@ class GeneralHops(keras.layers.Layer):
         state_map: a key of `STATE_MAPS`.
         map_width: R, of the two-layer map; 0 for 2 E.
         init_stddev: standard deviation of the normal start of T_A, T_C and the paper's H.
+        time: T_A and T_C, see `hopline.model.temporal`.
 
     Call arguments:
         keys_BLE, values_BLE: of every token.
@@ -58,6 +60,7 @@ class GeneralHops(keras.layers.Layer):
         state_map: str = "half_relu",
         map_width: int = 0,
         init_stddev: float = 0.05,
+        time: str = "learned",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,13 +73,16 @@ class GeneralHops(keras.layers.Layer):
         self.state_map = state_map
         self.map_width = map_width
         self.init_stddev = init_stddev
+        self.time = time
 
     def build(self, keys_shape: tuple[Any, ...], *_: object) -> None:
         width = keys_shape[-1]
         if width % self.heads:
             raise ValueError(f"heads is {self.heads}, but must divide the width {width}")
-        self.key_time_ME = self._weight((self.memory, width), "T_A")
-        self.value_time_ME = self._weight((self.memory, width), "T_C")
+        words_stddev = 1.0 if self.norm else self.init_stddev
+        self.key_time_ME, self.value_time_ME = temporal_encodings(
+            self, self.time, (self.memory, width), self.init_stddev, words_stddev
+        )
         self.map = STATE_MAPS[self.state_map](
             norm=self.norm,
             hidden=self.map_width or 2 * width,
@@ -123,6 +129,7 @@ class GeneralHops(keras.layers.Layer):
             "state_map": self.state_map,
             "map_width": self.map_width,
             "init_stddev": self.init_stddev,
+            "time": self.time,
         }
 
     def _all_hops(
@@ -159,10 +166,6 @@ class GeneralHops(keras.layers.Layer):
         heads, _, length, units = units_GBTD.shape
         return ops.reshape(ops.transpose(units_GBTD, (1, 2, 0, 3)), (-1, length, heads * units))
 
-    def _places(self, time_ME: keras.Variable) -> keras.KerasTensor:
+    def _places(self, time_ME: Encoding) -> keras.KerasTensor:
         """T_A or T_C for each head, time_GMD."""
         return self._heads(ops.cast(time_ME, self.compute_dtype)[None])[:, 0]
-
-    def _weight(self, shape: tuple[int, int], name: str) -> keras.Variable:
-        start = keras.initializers.RandomNormal(stddev=self.init_stddev)
-        return self.add_weight(shape=shape, initializer=start, name=name)

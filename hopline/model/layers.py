@@ -1,6 +1,7 @@
 """The hops of the paper.  Shape suffixes are those of `hopline.model.band`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from hopline.model.band import masked_softmax, spread_band, take_band, times, transposed
 from hopline.model.drop import Drop, keep_all
 from hopline.model.hops_gradient import Gradient, Hop, all_hops_gradient
+from hopline.model.temporal import temporal_encodings
 
 
 @keras.saving.register_keras_serializable(package="hopline")
@@ -26,6 +28,7 @@ class MemoryHops(keras.layers.Layer):
         memory: M.
         hops: K.
         init_stddev: standard deviation of the normal start of every weight.
+        time: T_A and T_C, see `hopline.model.temporal`.
 
     Call arguments:
         keys_BLE: A x of every token.
@@ -37,18 +40,23 @@ class MemoryHops(keras.layers.Layer):
         The last state u, state_BTE.
     """
 
-    def __init__(self, memory: int, hops: int, init_stddev: float = 0.05, **kwargs: object) -> None:
+    def __init__(
+        self, memory: int, hops: int, init_stddev: float = 0.05, time: str = "learned", **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
         self.memory = memory
         self.hops = hops
         self.init_stddev = init_stddev
+        self.time = time
         self.trainable_form = True  # an export, which nobody trains, goes without the gradient written by hand
 
-    def build(self, keys_shape: tuple[int | None, ...], *_: object) -> None:
+    def build(self, keys_shape: tuple[Any, ...], *_: object) -> None:
         width = keys_shape[-1]
-        self.key_time_ME = self._weight((self.memory, width), "T_A")
-        self.value_time_ME = self._weight((self.memory, width), "T_C")
-        self.state_map_EE = self._weight((width, width), "H")
+        self.key_time_ME, self.value_time_ME = temporal_encodings(
+            self, self.time, (self.memory, width), self.init_stddev, self.init_stddev
+        )
+        start = keras.initializers.RandomNormal(stddev=self.init_stddev)
+        self.state_map_EE = self.add_weight(shape=(width, width), initializer=start, name="H")
 
     def call(
         self,
@@ -83,12 +91,8 @@ class MemoryHops(keras.layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        return {**super().get_config(), "memory": self.memory, "hops": self.hops, "init_stddev": self.init_stddev}
-
-    def _weight(self, shape: tuple[int | None, ...], name: str) -> keras.Variable:
-        # A fresh initializer each: one instance gives the same numbers every time it is called.
-        start = keras.initializers.RandomNormal(stddev=self.init_stddev)
-        return self.add_weight(shape=shape, initializer=start, name=name)
+        own = ("memory", "hops", "init_stddev", "time")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
     def _weights(self) -> list[keras.KerasTensor]:
         variables = (self.key_time_ME, self.value_time_ME, self.state_map_EE)

@@ -54,6 +54,7 @@ class MemoryNetwork(keras.Model):
         projections: with `tie = "all"`, one matrix each from the table's width to keys, to values and from the last
             state to the table's width, in the place of `factor`'s one.
         slot_words: n, the words of a slot, see `hopline.model.slots.Slots`.
+        time: T_A and T_C: "learned", "sinusoidal" or "none", see `hopline.model.temporal`.
 
     Call arguments:
         tokens_BL: integer ids of the L = M + T - 1 tokens that the T targets see; `PAD` before a document.
@@ -82,6 +83,7 @@ class MemoryNetwork(keras.Model):
         query_words: int = 0,
         projections: bool = False,
         slot_words: int = 1,
+        time: str = "learned",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,15 +107,16 @@ class MemoryNetwork(keras.Model):
         self.query_words = query_words
         self.projections = projections
         self.slot_words = slot_words
+        self.time = time
         self.slots = memory - slot_words + 1  # that a target sees
         self.hop: keras.layers.Layer
         if heads > 1 or norm or state_map != "half_relu" or query != "constant":
             self.hop = GeneralHops(
                 self.slots, hops, heads=heads, norm=norm, state_map=state_map, map_width=map_width,
-                init_stddev=init_stddev, dtype=self.dtype_policy, name="hop",
+                init_stddev=init_stddev, time=time, dtype=self.dtype_policy, name="hop",
             )  # fmt: skip
         else:
-            self.hop = MemoryHops(self.slots, hops, init_stddev, dtype=self.dtype_policy, name="hop")
+            self.hop = MemoryHops(self.slots, hops, init_stddev, time, dtype=self.dtype_policy, name="hop")
         self.key_slots = self.value_slots = self.question = None
         if slot_words > 1 or projections:
             own_width = width if projections else 0
@@ -199,7 +202,7 @@ class MemoryNetwork(keras.Model):
         """The constructor's arguments."""
         own = (
             "vocabulary_size", "width", "hops", "memory", "tie", "factor", "bias", "init_stddev", "heads", "norm",
-            "state_map", "map_width", "query", "query_words", "projections", "slot_words",
+            "state_map", "map_width", "query", "query_words", "projections", "slot_words", "time",
         )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 

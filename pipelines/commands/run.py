@@ -80,7 +80,7 @@ def _dry_run(config: Config, output: "Output", console: "Console") -> int:
     with tempfile.TemporaryDirectory() as scratch:
         found, work = Path(scratch, "resolution"), Path(scratch, "work")
         command = [sys.executable, "-m", "components.resolve", f"--registry={output.registry}"]
-        sections = (config.corpus, config.resolve, config.preprocess, config.train)
+        sections = (config.corpus, config.resolve, config.preprocess, config.train, config.model)
         command += [f"--{section.name}-config={section.to_json()}" for section in sections]
         done = subprocess.run(
             [*command, f"--output={found}", f"--work-dir={work}"],
@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.minutes is not None:
         overrides.append(f"train.minutes={options.minutes}")
     config = Config.load(options.config, overrides)
-    config = replace(config, corpus=config.corpus.absolute(Path.cwd()))
+    config = replace(config, corpus=config.corpus.absolute(Path.cwd()), model=config.model.absolute(Path.cwd()))
     console = Console(highlight=False)
     output = open_output(options.output)
     for line in describe(config, output.folder / RUNS):

@@ -61,6 +61,7 @@ def fill(step, result, behaviour):
     if step == "resolve":
         action = behaviour or "train"
         found = {"fingerprint": "f", "champion": "", "vocabulary_from": "", "drift_from": "", "start_from": ""}
+        found |= {"pretrained": ""}
         found |= {"action": action, "reason": f"told to {action}"}
         folders.write_json(result / "resolution.json", found)
     if step == "evaluate":

@@ -64,6 +64,16 @@ def next_state(u, o, *, H=None, G=None, cg=None, W1=None, c1=None, W2=None, c2=N
     return m if norms is None else u + m
 
 
+def sinusoids(slots, width):
+    """The places of slots by Vaswani et al. 2017, section 3.5; the last slot is one word back."""
+    places = np.zeros((slots, width))
+    for slot in range(slots):
+        for unit in range(width):
+            angle = (slots - slot) / 10000 ** (2 * (unit // 2) / width)
+            places[slot, unit] = np.cos(angle) if unit % 2 else np.sin(angle)
+    return places
+
+
 def read_memory(
     memory, *, A, C, T_A, T_C, hops, heads=1, norms=None, f_K=None, f_V=None, P_K=None, P_V=None, **options
 ):
@@ -72,7 +82,7 @@ def read_memory(
     Args:
         memory: M ids, oldest first; everything up to the last PAD is no memory, and its p is 0.
         A, C: vocabulary tables, V x E, or V x F with projections.
-        T_A, T_C: one row of E for each slot.
+        T_A, T_C: one row of E for each slot; zeros for a memory without order.
         norms: gain and shift of the norm before asking, and of the norm of the last state; None without norms.
         f_K, f_V: filters over the words of a slot, n x E.  P_K, P_V: projections of slots.
         options: of `embed` (P, scale), `first_state` (q, Q) and `next_state`; matrices are applied to a row vector

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from hopline.config.train import TrainConfig
+from hopline.model.network import MemoryNetwork
 
 ADAM_EPSILON = 1e-8
 
@@ -94,8 +95,85 @@ def averaged(optimizer: Optimizer) -> Optimizer:
     return Optimizer(update, slots=optimizer.slots + 1)
 
 
-def make_optimizer(config: TrainConfig) -> Optimizer:
-    """The configured update rule."""
+def every(optimizer: Optimizer, steps: int) -> Optimizer:
+    """The same update rule at each `steps`-th step, by the mean of the gradients since the last: one more slot.
+
+    When a weight changes is a function of the step alone, so a run that starts again changes it when it would have.
+    """
+
+    def update(
+        weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor], numbers: Numbers
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        *own, waiting = slots
+        waiting += gradient / steps
+        number = tf.cast(numbers.number, tf.int32)  # XLA divides floats by a constant with its rounded reciprocal
+        due = tf.equal(number % steps, 0)
+        own_number = tf.cast(tf.maximum(number // steps, 1), numbers.number.dtype)
+        updated = optimizer.update(weight, waiting, own, numbers._replace(number=own_number))
+        new_weight, new_own = _where(due, updated, (weight, tuple(own)))
+        return new_weight, (*new_own, tf.where(due, 0.0, waiting))
+
+    return Optimizer(update, slots=optimizer.slots + 1)
+
+
+def held(optimizer: Optimizer, steps: int) -> Optimizer:
+    """The same update rule, which begins after `steps` steps; until then nothing changes."""
+
+    def update(
+        weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor], numbers: Numbers
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        own_number = numbers.number - steps
+        updated = optimizer.update(weight, gradient, slots, numbers._replace(number=tf.maximum(own_number, 1.0)))
+        return _where(own_number > 0, updated, (weight, tuple(slots)))
+
+    return Optimizer(update, slots=optimizer.slots)
+
+
+def make_optimizer(config: TrainConfig, steps: int | None = None, frozen_steps: int = 0) -> Optimizer:
+    """The configured update rule of a weight.
+
+    Args:
+        config: the rule, and the average.
+        steps: from one change of the weight to the next; None for a weight of which the configuration says nothing.
+        frozen_steps: before its first change.
+    """
     adam = config.adam_beta_1, config.adam_beta_2, config.weight_decay
     rule = sgd() if config.optimizer == "sgd" else adamw(*adam)
+    if steps is not None:
+        rule = every(rule, steps)
+    if frozen_steps:
+        rule = held(rule, frozen_steps)
     return rule if config.average == "none" else averaged(rule)
+
+
+def make_optimizers(config: TrainConfig, model: MemoryNetwork, steps_per_epoch: int) -> list[Optimizer]:
+    """The update rule of each trainable weight, in the model's order."""
+    units = {"steps": 1, "epochs": steps_per_epoch}
+    steps = {group: count * units[unit] for group, (count, unit) in config.update_schedule().items()}
+    embedding = {id(model.key_table_VF), id(model.value_table_VF)}
+    frozen = config.freeze_epochs * steps_per_epoch
+    return [
+        make_optimizer(config, steps.get(group), frozen if id(variable) in embedding else 0)
+        for variable, group in zip(model.trainable_variables, groups_of(model), strict=True)
+    ]
+
+
+def groups_of(model: MemoryNetwork) -> list[str]:
+    """For each trainable weight, in the model's order, its group: one of `hopline.config.train.UPDATE_GROUPS`."""
+    named = {
+        "tables": [model.key_table_VF, model.value_table_VF, model.logit_table_VF],
+        "bias": [model.logit_bias_V],
+        "time": [model.hop.key_time_ME, model.hop.value_time_ME],
+        "question": [] if model.question is None else model.question.variables,
+    }
+    groups = {id(variable): group for group, variables in named.items() for variable in variables}
+    groups = {id(variable): "hops" for variable in model.hop.variables} | groups
+    return [groups.get(id(variable), "projections") for variable in model.trainable_variables]
+
+
+def _where(
+    chosen: tf.Tensor, updated: tuple[tf.Tensor, tuple[tf.Tensor, ...]], kept: tuple[tf.Tensor, tuple[tf.Tensor, ...]]
+) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+    """The updated weight and slots if `chosen`, else those that are kept."""
+    slots = tuple(tf.where(chosen, new, old) for new, old in zip(updated[1], kept[1], strict=True))
+    return tf.where(chosen, updated[0], kept[0]), slots

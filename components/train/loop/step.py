@@ -1,5 +1,6 @@
 """One training step over all workers: sum gradients, then clip, then update."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.train.loop.dropout import make_drop
-from components.train.loop.optimizers import Numbers, make_optimizer
+from components.train.loop.optimizers import Numbers, make_optimizers
 from components.train.loop.output_layer import summed_nll
 from hopline.config.train import TrainConfig
 from hopline.model.network import MemoryNetwork
@@ -58,16 +59,22 @@ class TrainStep:
         model: built under its scope.
         config: the optimizer with its average, `clip_norm` and the rates of dropout.
         lanes: into how many equal parts each replica cuts its share of the batch, see `lane_count`.
+        steps_per_epoch: for what the configuration counts in epochs.
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, model: MemoryNetwork, config: TrainConfig, lanes: int = 1
+        self,
+        strategy: tf.distribute.Strategy,
+        model: MemoryNetwork,
+        config: TrainConfig,
+        lanes: int = 1,
+        steps_per_epoch: int = 1,
     ) -> None:
         self._strategy = strategy
         self._lanes = lanes
         self._model = model
         self._config = config
-        self._optimizer = make_optimizer(config)
+        self._optimizers = make_optimizers(config, model, steps_per_epoch)
         self._clip_norm = config.clip_norm
         self._output_dtype = tf.as_dtype(config.precision)
         self._weights = [variable.value for variable in model.trainable_variables]
@@ -77,8 +84,8 @@ class TrainStep:
         with strategy.scope():
             self.slots = [
                 tf.Variable(tf.zeros(weight.shape), trainable=False)
-                for weight in self._weights
-                for _ in range(self._optimizer.slots)
+                for weight, optimizer in zip(self._weights, self._optimizers, strict=True)
+                for _ in range(optimizer.slots)
             ]
         self._compiled_update = tf.function(self._update, jit_compile=True)
         alone = strategy.num_replicas_in_sync == 1
@@ -183,10 +190,10 @@ class TrainStep:
         norm = tf.sqrt(square) / targets
         # Not tf.clip_by_global_norm: it turns every gradient into NaN where the norm is not finite.
         scale = tf.minimum(1.0, self._clip_norm / norm) / targets if self._clip_norm else 1.0 / targets
-        kept = self._optimizer.slots
-        for index, (weight, gradient_sum) in enumerate(zip(weights, sums, strict=True)):
-            own = slots[index * kept : (index + 1) * kept]
-            new_weight, new_slots = self._optimizer.update(weight, scale * gradient_sum, own, numbers)
+        kept = iter(slots)
+        for weight, gradient_sum, optimizer in zip(weights, sums, self._optimizers, strict=True):
+            own = list(itertools.islice(kept, optimizer.slots))
+            new_weight, new_slots = optimizer.update(weight, scale * gradient_sum, own, numbers)
             weight.assign(new_weight)
             for slot, new_slot in zip(own, new_slots, strict=True):
                 slot.assign(new_slot)
@@ -228,7 +235,10 @@ class TrainStep:
     @property
     def averages(self) -> list[tf.Variable]:
         """The average of each trainable weight, in the model's order; empty where none is kept."""
-        return self.slots[self._optimizer.slots - 1 :: self._optimizer.slots] if self._config.average != "none" else []
+        if self._config.average == "none":
+            return []
+        ends = itertools.accumulate(optimizer.slots for optimizer in self._optimizers)
+        return [self.slots[end - 1] for end in ends]
 
     def _local_replicas(self) -> list[tuple[list[tf.Variable], list[tf.Variable]]]:
         """Weights and slots of each replica of this worker, as the plain variables behind the mirrored ones."""

@@ -69,10 +69,11 @@ class Trainer:
         self._scratch = scratch
         self._sender = sender
         self._config = config
+        self._pretrained = model_config.pretrained
         self._batches = Batches(train, config, model_config.memory)
         with strategy.scope():
             self._model = build_model(model_config, vocabulary_size, config)
-        self._train_step = TrainStep(strategy, self._model, config, lanes)
+        self._train_step = TrainStep(strategy, self._model, config, lanes, self._batches.steps_per_epoch)
         self._validation = Validation(strategy, self._model, valid, config.targets, quiet=not chief)
         self._state = TrainState(learning_rate=config.learning_rate)
         self._steps = UNKNOWN if config.minutes else config.most_steps(self._batches.steps_per_epoch)
@@ -254,7 +255,7 @@ class Trainer:
             self._sender.add(directory)
 
     def _restore(self) -> None:
-        """Continues from the newest sound checkpoint, if there is one; one of step 0 has a promoted model's weights."""
+        """Continues from the newest sound checkpoint, if there is one; one of step 0 has given weights."""
         found = checkpoint.load_newest(self._scratch / checkpoint.FOLDER)
         if found is not None:
             self._state, self._best = found.state, found.best
@@ -266,13 +267,13 @@ class Trainer:
                 where = (
                     f"continuing after step {self._state.step:,}"
                     if self._state.step
-                    else "starting with a champion's weights"
+                    else "starting with the weights of a champion or of word vectors"
                 )
                 print(f"train: {where}", file=sys.stderr)
-        elif self._config.start == "champion":
+        elif self._config.start == "champion" or self._pretrained:
             raise InternalError(
                 f"{self._scratch / checkpoint.FOLDER} holds no sound checkpoint, not even the one to start from",
-                remedy="run the train step again: it takes the champion's weights anew",
+                remedy="run the train step again: it takes those weights anew",
             )
         self._require_one_start()
 
@@ -294,7 +295,7 @@ class Trainer:
 def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainConfig) -> MemoryNetwork:
     """The model at its start, built; weights are a function of `config.seed`.  Set the precision before."""
     keras.utils.set_random_seed(config.seed)
-    model = MemoryNetwork(vocabulary_size=vocabulary_size, name="memory_network", **model_config.to_dict())
+    model = MemoryNetwork(vocabulary_size=vocabulary_size, name="memory_network", **model_config.network())
     model.build((None, model_config.memory + config.targets - 1))
     return model
 

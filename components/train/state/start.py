@@ -5,6 +5,7 @@ run that was killed goes on from a later one.
 """
 
 from pathlib import Path
+from typing import Any
 
 from components.train.state import checkpoint
 from hopline import artifacts
@@ -19,7 +20,7 @@ from hopline.schema import MODEL_FILE, VOCABULARY_FILE
 # The keys of [model] that two models must share.
 _SHAPE = (
     "width", "hops", "memory", "tie", "factor", "bias", "heads", "norm", "state_map", "map_width", "query",
-    "query_words", "projections", "slot_words",
+    "query_words", "projections", "slot_words", "time",
 )  # fmt: skip
 
 
@@ -59,7 +60,9 @@ def require_same_model(name: str, other: Manifest, examples: Manifest, model_con
     )
     mine = model_config.to_dict()
     theirs = {**ModelConfig().to_dict(), **other.config["model"]}  # an older one's manifest does not name newer options
-    shape = (*_SHAPE, "init_stddev") if model_config.norm else _SHAPE  # embedded words are divided by it
+    # Embedded words are divided by it, or sinusoids multiplied with it.
+    scaled = model_config.norm or model_config.time == "sinusoidal"
+    shape = (*_SHAPE, "init_stddev") if scaled else _SHAPE
     differing = [key for key in shape if mine[key] != theirs[key]]
     require(
         not differing,
@@ -82,12 +85,20 @@ def save_start(model: Path, config: TrainConfig, training: Path) -> Path:
     import keras
 
     import hopline.model.network  # noqa: F401  registers MemoryNetwork, so that load_model finds it
-    from components.train.loop.optimizers import make_optimizer
+
+    return save_first(keras.saving.load_model(model / MODEL_FILE, compile=False), config, training)
+
+
+def save_first(network: Any, config: TrainConfig, training: Path) -> Path:
+    """Gives the folder `training` its first checkpoint, which is returned: the network's weights, a fresh optimizer."""
+    import tensorflow as tf
+
+    from components.train.loop.optimizers import make_optimizers
     from components.train.loop.trainer import arrays
 
-    network = keras.saving.load_model(model / MODEL_FILE, compile=False)
-    kept = range(make_optimizer(config).slots)
-    slots = [tf.zeros(variable.shape) for variable in network.trainable_variables for _ in kept]
+    optimizers = make_optimizers(config, network, steps_per_epoch=1)  # in whatever unit, they keep as many slots
+    pairs = zip(network.trainable_variables, optimizers, strict=True)
+    slots = [tf.zeros(variable.shape) for variable, optimizer in pairs for _ in range(optimizer.slots)]
     current = {**arrays("model", network.variables), **arrays("slot", slots)}
     state = checkpoint.TrainState(learning_rate=config.learning_rate)
     return checkpoint.save(training / checkpoint.FOLDER, checkpoint.Checkpoint(state, current, best={}))

@@ -1,12 +1,14 @@
 """Resolve: what the corpus is, who is champion, and whether there is anything to do."""
 
 import json
+import shutil
 
 import pytest
 
 from components.resolve.__main__ import decide, main
 from hopline import artifacts
 from hopline.config.corpus import CorpusConfig
+from hopline.config.model import ModelConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.resolve import ResolveConfig
 from hopline.config.train import TrainConfig
@@ -42,13 +44,16 @@ class World:
         self.folder, self.text = folder, folder / "text.txt"
         self.text.write_text("some words\n")
 
-    def resolve(self, train=None, registry=None, vocabulary="own", start="random", lowercase=False, **options):
+    def resolve(
+        self, train=None, registry=None, vocabulary="own", start="random", lowercase=False, pretrained="", **options
+    ):
         """The exit code; the resolution is in `self.found`, the failure in `self.failure`."""
         arguments = {
             "corpus-config": CorpusConfig(train=train or str(self.text)).to_json(),
             "resolve-config": ResolveConfig(**options).to_json(),
             "preprocess-config": PreprocessConfig(vocabulary=vocabulary, lowercase=lowercase).to_json(),
             "train-config": TrainConfig(start=start).to_json(),
+            "model-config": ModelConfig(width=2, pretrained=pretrained).to_json(),
             "registry": registry or str(self.folder / "registry"),
             "output": str(self.folder / "resolution"),
             "work-dir": str(self.folder / "work"),
@@ -150,3 +155,25 @@ def test_corpus_and_registry_may_lie_in_a_store(world, bucket):
 def test_a_registry_that_is_neither_path_nor_store_is_the_users_error(world, registry):
     assert world.resolve(registry=registry) == ExitCode.USER
     assert "neither a path nor the URI" in world.failure.message
+
+
+def test_vectors_are_read_before_there_is_anything_to_wait_for(world, tmp_path):
+    path = tmp_path / "vectors.vec"
+    path.write_text("2 2\nsome 0.5 1.0\nwords 2.0 0.25\n")
+    assert world.resolve(pretrained=str(path)) == ExitCode.DONE
+    first = world.found["pretrained"]
+    assert first
+    shutil.rmtree(world.folder / "resolution")
+    path.write_text("2 2\nsome 0.5 1.0\nwords 2.0 0.75\n")
+    assert world.resolve(pretrained=str(path)) == ExitCode.DONE
+    assert world.found["pretrained"] != first
+    shutil.rmtree(world.folder / "resolution")
+    path.write_text("2 2\nsome 0.5 1.0\nwords 2.0\n")
+    assert world.resolve(pretrained=str(path)) == ExitCode.USER
+    assert f"{path}:3" in world.failure.message
+    assert not (world.folder / "resolution").exists()
+
+
+def test_without_vectors_there_is_no_digest_of_them(world):
+    assert world.resolve() == ExitCode.DONE
+    assert world.found["pretrained"] == ""

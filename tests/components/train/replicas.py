@@ -35,7 +35,11 @@ RECIPES = {
     "sgd tied dropout": (2, "output", {"optimizer": "sgd", "drop_memory": 0.3, "drop_state": 0.3, "drop_words": 0.2}),
     "adamw untied dropout": (4, "none", {**ADAMW, "drop_embeddings": 0.2, "drop_state": 0.3, "drop_shared": True}),
     "adamw options dropout": (2, "all", {**ADAMW, "drop_embeddings": 0.2, "drop_read": 0.3, "drop_shared": True}),
-    "adamw tied averaged": (2, "all", {**ADAMW, "weight_decay": 0.1, "average": "ema", "ema_decay": 0.8}),
+    "adamw tied averaged sinusoidal": (
+        2,
+        "all",
+        {**ADAMW, "weight_decay": 0.1, "average": "ema", "ema_decay": 0.8, "update_every": ("tables=3",)},
+    ),
 }
 
 
@@ -97,8 +101,9 @@ def main():
     result = {}
     for name, (count, tie, settings) in RECIPES.items():
         model_config = ModelConfig(
-            width=8, hops=2, memory=6, tie=tie, init_stddev=0.5, **(OPTIONS if "options" in name else {})
-        )
+            width=8, hops=2, memory=6, tie=tie, init_stddev=0.5,
+            time="sinusoidal" if "sinusoidal" in name else "learned", **(OPTIONS if "options" in name else {}),
+        )  # fmt: skip
         config = TrainConfig(**{"sequences": 8, "targets": 6, "learning_rate": 0.5, "clip_norm": 0.05, **settings})
         batches = Batches(stream, config, model_config.memory)
         result[name] = {

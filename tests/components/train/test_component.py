@@ -43,7 +43,14 @@ def arguments_of(monkeypatch, folder, **parameters):
     found = {}
     monkeypatch.setattr(process, "run_step", lambda module, arguments, work: found.update(arguments, module=module))
     texts = dict.fromkeys(["model_config", "train_config", "launcher", "job"], "{}")
-    values = {**texts, "registry": "s3://bucket/registry", "start_from": "", "work_dir": str(folder), **parameters}
+    values = {
+        **texts,
+        "registry": "s3://bucket/registry",
+        "start_from": "",
+        "pretrained": "",
+        "work_dir": str(folder),
+        **parameters,
+    }
     artifact = {"name": "examples", "type": {"schemaTitle": "system.Dataset"}, "uri": "s3://bucket/root/examples"}
     model = {"name": "model", "type": {"schemaTitle": "system.Model"}, "uri": str(folder / "model")}
     given = {

@@ -1,5 +1,7 @@
 """The section [model]: what makes no sense is refused, and what a step costs."""
 
+from pathlib import Path
+
 import pytest
 
 from hopline.config.cost import useful_operations
@@ -20,6 +22,7 @@ LEARNING = {
     ({"slot_words": 3, "memory": 2}, ["model.slot_words is 3", "model.memory = 2"]),
     ({"norm": True}, ["model.norm is true", '"constant"', 'model.query to "words"']),
     ({"map_width": 7}, ["model.map_width is 7", '"half_relu"', 'model.state_map to "mlp"']),
+    ({"time": "rotary"}, ["model.time is", "sinusoidal", "set model.time"]),
     ({"projections": True, "tie": "output"}, ["model.projections is true", '"output"', 'model.tie to "all"']),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused_with_value_rule_and_remedy(values, named):
@@ -48,8 +51,20 @@ def test_the_papers_operations_are_counted_as_its_equations_have_them():
     ({"state_map": "half_relu"}, 3 * (4 * 12 * 24 - 2 * 12**2)),
     ({"projections": False}, 3 * 2 * 12**2),
     ({"heads": 1}, 0),
+    ({"time": "none"}, 3 * 2 * 12 * 8),
+    ({"time": "sinusoidal"}, 0),
     ({"map_width": 10}, 3 * 4 * 12 * (24 - 10)),
 ])  # fmt: skip
 def test_each_option_costs_what_its_equation_says(changed, less):
     whole = useful_operations(ModelConfig(**LEARNING), 50)
     assert whole - useful_operations(ModelConfig(**{**LEARNING, **changed}), 50) == 3 * less
+
+
+def test_vectors_are_no_part_of_the_network_and_their_path_does_not_depend_on_where_a_step_runs():
+    config = ModelConfig(pretrained="vectors/small.vec", factor=50)
+    assert config.network() == ModelConfig(factor=50).network()
+    assert config.absolute(Path("/base")).pretrained == "/base/vectors/small.vec"
+    assert config.absolute(Path("/base")).absolute(Path("/other")).pretrained == "/base/vectors/small.vec"
+    for same in ("", "gs://bucket/small.vec", "/abs/small.vec"):
+        assert ModelConfig(pretrained=same).absolute(Path("/base")).pretrained == same
+    assert (config.rows, ModelConfig().rows) == (50, 150)

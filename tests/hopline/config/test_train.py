@@ -9,7 +9,8 @@ from hopline.runtime.errors import UserError
 @pytest.mark.parametrize("settings", [
     {"schedule": "linear"}, {"average": "swa"}, {"warmup_steps": -1}, {"ema_decay": 1.0}, {"adam_beta_1": 1.0},
     {"adam_beta_2": -0.1}, {"drop_words": 1.0}, {"drop_embeddings": -0.1}, {"drop_memory": 1.0}, {"drop_read": 2.0},
-    {"drop_state": 1.0},
+    {"drop_state": 1.0}, {"update_every": ("tables",)}, {"update_every": ("tables=0",)},
+    {"update_every": ("words=2",)}, {"update_every": ("tables=2", "tables=1 epochs")}, {"freeze_epochs": -1},
 ])  # fmt: skip
 def test_a_value_out_of_its_range_is_named_with_its_remedy(settings):
     with pytest.raises(UserError) as caught:
@@ -54,3 +55,9 @@ def test_the_key_dropout_of_earlier_versions_is_refused_with_those_that_stand_fo
     assert "train.dropout is not a known configuration key" in caught.value.message
     for key in ("drop_words", "drop_embeddings", "drop_memory", "drop_read", "drop_state"):
         assert key in caught.value.remedy
+
+
+def test_groups_of_weights_are_updated_each_so_many_steps_or_epochs():
+    config = TrainConfig(update_every=("tables=4", "hops = 2 epochs", "bias=1 epoch"))
+    assert config.update_schedule() == {"tables": (4, "steps"), "hops": (2, "epochs"), "bias": (1, "epochs")}
+    assert TrainConfig().update_schedule() == {}

@@ -7,6 +7,7 @@ import tensorflow as tf
 from hopline.model.network import MemoryNetwork
 from hopline.model.scoring import window_nll
 from hopline.schema import PAD
+from tests.reference.memn2n import sinusoids
 
 V, E, K, M, T = 23, 12, 3, 6, 5
 
@@ -26,6 +27,10 @@ OPTIONS = {
     "projections, factor": {"tie": "all", "projections": True, "factor": 5},
     "two-word slots": {"slot_words": 2},
     "four-word slots": {"slot_words": 4, "tie": "all"},
+    "sinusoidal time": {"time": "sinusoidal"},
+    "sinusoidal time, norm": {"time": "sinusoidal", "heads": 2, "norm": True, "slot_words": 2, "query": "learned"},
+    "no time": {"time": "none", "tie": "output"},
+    "no time, heads": {"time": "none", "heads": 3},
     "all": {
         "tie": "all", "bias": True, "heads": 4, "norm": True, "state_map": "mlp", "query": "words", "query_words": 3,
         "projections": True, "slot_words": 3,
@@ -74,6 +79,9 @@ def parameters(model, moved=()):
     if model.key_slots is not None:
         weights |= {"f_K": model.key_slots.filter_NX, "f_V": model.value_slots.filter_NX}
         weights |= {"P_K": model.key_slots.projection_XE, "P_V": model.value_slots.projection_XE}
+    if model.time != "learned":
+        known = sinusoids(model.slots, E) if model.time == "sinusoidal" else np.zeros((model.slots, E))
+        weights["T_A"] = weights["T_C"] = known if model.norm else model.init_stddev * known
     state_map = getattr(model.hop, "map", None)
     if state_map is None:
         weights["H"] = model.hop.state_map_EE

@@ -190,7 +190,7 @@ def test_the_recommended_network_has_as_many_parameters_as_its_formula_says(
     vocabulary, width, hops, memory, parameters
 ):
     config = ModelConfig(width=width, hops=hops, memory=memory, **{**OPTIONS["all"], "heads": 4})
-    model = MemoryNetwork(vocabulary_size=vocabulary, **config.to_dict())
+    model = MemoryNetwork(vocabulary_size=vocabulary, **config.network())
     model.build((None, memory))
     hidden, filters, slots = 2 * width, 2 * 3, 2 * (memory - 2)
     matrices = vocabulary * width + (3 + 3) * width**2 + 2 * width * hidden + (filters + slots) * width

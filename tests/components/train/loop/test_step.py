@@ -154,7 +154,13 @@ def replicas():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
-    ["sgd untied", "sgd tied dropout", "adamw untied dropout", "adamw options dropout", "adamw tied averaged"],
+    [
+        "sgd untied",
+        "sgd tied dropout",
+        "adamw untied dropout",
+        "adamw options dropout",
+        "adamw tied averaged sinusoidal",
+    ],
 )
 def test_the_number_of_replicas_changes_neither_losses_nor_weights(replicas, recipe):
     one, many = replicas[recipe]["one"], replicas[recipe]["many"]

@@ -1,5 +1,6 @@
 """The training loop in one process: what is kept, when it stops, and that an interruption changes no bit."""
 
+import dataclasses
 import json
 import math
 
@@ -33,7 +34,9 @@ ADAMW = {
     "drop_state": 0.2,
 }  # fmt: skip
 COSINE = {**ADAMW, "model": OPTIONS, "schedule": "cosine", "drop_shared": True, "average": "ema", "ema_decay": 0.9}
-TAIL = {**ADAMW, "schedule": "constant", "average": "tail"}
+SINUSOIDAL = dataclasses.replace(MODEL, time="sinusoidal")
+TAIL = {**ADAMW, "model": SINUSOIDAL, "schedule": "constant", "average": "tail"}
+GROUPED = {**TAIL, "update_every": ("tables=3", "hops=1 epochs"), "freeze_epochs": 1}
 
 
 def train(folder, stop_at=None, model=MODEL, **settings):
@@ -63,7 +66,7 @@ def numbers(log):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("settings", "stop_at"), [(COSINE, 14), (TAIL, 25)], ids=["cosine and ema", "in the tail"])
+@pytest.mark.parametrize(("settings", "stop_at"), [(COSINE, 14), (GROUPED, 25)], ids=["cosine and ema", "in the tail"])
 def test_told_to_stop_and_started_again_it_ends_with_the_very_numbers_of_an_undisturbed_run(
     tmp_path, settings, stop_at
 ):

@@ -14,6 +14,8 @@ OPTIONS = {
     "heads and norm": {"heads": 4, "norm": True, "tie": "output"},
     "three words ask": {"norm": True, "query": "words", "query_words": 3, "tie": "all", "projections": True},
     "three-word slots": {"norm": True, "query": "learned", "slot_words": 3, "state_map": "gate"},
+    "sinusoidal time": {"time": "sinusoidal", "tie": "output"},
+    "no time": {"time": "none", "heads": 4},
     "as configs/tiny.toml": {
         "heads": 4, "norm": True, "state_map": "mlp", "query": "words", "query_words": 3, "slot_words": 3,
         "tie": "all", "projections": True,

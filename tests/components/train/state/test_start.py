@@ -161,7 +161,7 @@ def test_another_shape_is_refused_before_training(world, tmp_path):
     [
         ("width", 32, True), ("hops", 3, True), ("memory", 9, True), ("tie", "all", True), ("factor", 4, True),
         ("bias", True, True), ("init_stddev", 0.1, False), ("heads", 2, True), ("state_map", "gate", True),
-        ("query", "learned", True), ("slot_words", 2, True),
+        ("query", "learned", True), ("slot_words", 2, True), ("time", "none", True),
     ],
 )  # fmt: skip
 def test_all_that_shapes_the_model_must_be_the_same(world, key, value, refused):
