@@ -39,6 +39,9 @@ OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --out
 
 WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
 
+# Annotations of a Job: the number of workers that is asked for, and how far its training is.
+WORKERS_ANNOTATION = "hopline/workers"
+
 
 @dataclass(frozen=True)
 class Passage:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,11 @@ from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of,
 GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
 # Survivors fail within a second of a lost peer, so the one that caused it is at its end by then.
 _SETTLE_SECONDS = 3.0
+_LOOK_SECONDS = 0.5  # between two looks whether the group is to be left
+
+
+class LeftError(PreemptedError):
+    """Nothing has failed: somebody wants the workers to be ended."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,17 @@ class Group:
 
         threading.Thread(target=watch, daemon=True, name=f"worker-{index}").start()
 
-    def wait(self) -> HoplineError | None:
-        """Waits until all workers are done (None) or one has failed: what failed it."""
+    def wait(self, leave: Callable[[], bool] = lambda: False) -> HoplineError | None:
+        """Waits until all workers are done (None) or one has failed: what failed it.
+
+        Args:
+            leave: asked now and then; once it is true, and no worker has ended, the answer is a `LeftError`.
+        """
         while len(self._codes) < len(self._workers):
-            self._await(None)
-            if any(code != ExitCode.DONE for code in self._codes.values()):
+            if not self._await(_LOOK_SECONDS):
+                if not self._codes and leave():
+                    return LeftError("the workers are to be ended")
+            elif any(code != ExitCode.DONE for code in self._codes.values()):
                 return self._settled_failure()
         return None
 
