@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.train.launch import stages
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, LostPeersError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of, read_failure
 
@@ -52,6 +53,7 @@ class Group:
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FAILURE_FILE).unlink(missing_ok=True)
+        stages.forget(folder)
         process = subprocess.Popen(command, env=child_environment(environment))
         index = len(self._workers)
         self._workers.append(_Worker(process, folder))
@@ -69,8 +71,10 @@ class Group:
         Args:
             leave: asked now and then; once it is true, and no worker has ended, the answer is a `LeftError`.
         """
+        start = stages.Start([worker.folder for worker in self._workers])
         while len(self._codes) < len(self._workers):
             if not self._await(_LOOK_SECONDS):
+                start.look()
                 if not self._codes and leave():
                     return LeftError("the workers are to be ended")
             elif any(code != ExitCode.DONE for code in self._codes.values()):
