@@ -76,7 +76,7 @@ kind-down: ## remove the cluster, and all that it holds
 	TAG=$(TAG) k8s/kind/kind.sh down
 
 ##@ While working
-.PHONY: test check docs fmt compile bench quality constraints clean
+.PHONY: test check docs fmt compile bench quality constraints sbom clean
 test: setup ## run the tests: no network, GPU or cluster needed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
 
@@ -111,6 +111,14 @@ constraints: setup ## find the pinned versions anew
 		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 		} > build-constraints.partial
 	mv build-constraints.partial constraints.txt
+
+# In an environment of its own: what it needs is no need of ours.
+CYCLONEDX = cyclonedx-bom==7.5.0
+sbom: setup ## list all that `make setup` installs, with licences, as CycloneDX (build/sbom.json)
+	$(PYTHON) -m venv --clear build/cyclonedx
+	build/cyclonedx/bin/python -m pip install --quiet --disable-pip-version-check $(CYCLONEDX)
+	build/cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.json $(BIN)/python
 
 clean: ## remove what was built; OUTPUT stays
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -43,6 +43,11 @@ OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --out
 
 WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
 
+# Annotations of a Job: the number of workers that is asked for; how far its training is (in percent, in seconds, and
+# the values beside them, such as the loss, as JSON).
+WORKERS_ANNOTATION = "hopline/workers"
+PROGRESS_ANNOTATION, LEFT_ANNOTATION, VALUES_ANNOTATION = "hopline/percent", "hopline/seconds-left", "hopline/values"
+
 
 @dataclass(frozen=True)
 class Passage:

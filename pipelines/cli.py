@@ -19,6 +19,7 @@ from pipelines.commands import (
     help,  # noqa: A004  the command's name
     models,
     rescore,
+    resize,
     run,
     runs,
     schedule,
@@ -92,7 +93,7 @@ def arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     using = (generate, score, rescore, serve)
-    for module in (run, *using, compare, models, submit, runs, schedule, compile, doctor, clean, config, help):
+    for module in (run, *using, compare, models, submit, runs, resize, schedule, compile, doctor, clean, config, help):
         module.add(commands)
     return parser
 

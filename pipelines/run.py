@@ -31,6 +31,7 @@ from hopline.runtime.progress import STATUS_VARIABLE
 from hopline.store.folders import locked, remove_partial, remove_tree, whole, writable_folder, write_text
 from pipelines.config.config import Config
 from pipelines.display import Display, display
+from pipelines.metrics import MetricsFile
 from pipelines.output import CACHE, LOCK, RUNS, Output
 from pipelines.supervise import StoppedError, StopRequest, stop_requests, stop_session
 from pipelines.watch import State, Watch
@@ -59,8 +60,10 @@ class Run:
     failure: HoplineError | None = None
 
 
-def run_pipeline(config: Config, output: Output, console: Console, runner: str = "subprocess") -> Run:
-    """Runs the pipeline and shows it on `console`; `runner` is one of RUNNERS.
+def run_pipeline(
+    config: Config, output: Output, console: Console, runner: str = "subprocess", metrics: Path | None = None
+) -> Run:
+    """Runs the pipeline and shows it on `console`; `runner` is one of RUNNERS, `metrics` a file for Prometheus.
 
     Raises:
         UserError: `output` cannot be written or is in use, or Docker is asked for and not ready.
@@ -69,13 +72,13 @@ def run_pipeline(config: Config, output: Output, console: Console, runner: str =
     output.prepare(console)
     with exclusive(output):
         output.deliver()
-        run = _run(config, output, console, runner)
+        run = _run(config, output, console, runner, metrics)
         if run.failure is None:
             output.deliver()
         return run
 
 
-def _run(config: Config, output: Output, console: Console, runner: str) -> Run:
+def _run(config: Config, output: Output, console: Console, runner: str, metrics: Path | None) -> Run:
     """Runs the pipeline in a new folder of its own."""
     runs = writable_folder(output.folder / RUNS, "the folder of runs")
     remove_partial(runs)
@@ -83,7 +86,8 @@ def _run(config: Config, output: Output, console: Console, runner: str) -> Run:
     with stop_requests() as stop:
         with whole(folder) as partial:
             write_text(partial / CONFIG, config_toml(config))
-            with display(console) as screen:
+            with display(console) as shown:
+                screen = MetricsFile(shown, metrics) if metrics else shown
                 for attempt in range(1 + STALE_RETRIES):
                     watch = Watch(partial / f"kfp-{attempt}", partial / "status.json")
                     failure = _attempt(watch, output, partial, runner, screen, stop)

@@ -19,11 +19,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.launch.group import JOINED, JOINING
+from components.train.launch import stages
 from components.train.state import checkpoint
 from components.train.state.stored import Sender, StoredTraining
 from hopline.artifacts import read_manifest
@@ -33,6 +33,7 @@ from hopline.runtime import places, program
 from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import UserError
 from hopline.runtime.process import PARENT_VARIABLE
+from hopline.runtime.progress import RECORD_VARIABLE
 from hopline.schema import EXAMPLES
 from hopline.store import trees
 
@@ -92,6 +93,7 @@ def set_cluster_config() -> bool:
     hosts = os.environ.get(CLUSTER_VARIABLE, "")
     if not hosts:
         return False
+    os.environ.setdefault(RECORD_VARIABLE, "1")  # the launcher has nothing but the log
     workers, index = hosts.split(","), os.environ.get(_INDEX_VARIABLE, "")
     if not index.isdecimal() or int(index) >= len(workers):
         raise UserError(
@@ -108,6 +110,8 @@ def work(options: argparse.Namespace) -> None:
     """Joins the group and trains."""
     in_pod = set_cluster_config()
     chief = worker_index() == 0
+    stage = stages.Reporter(options.work_dir, aloud=in_pod and chief)  # the chief's log is what a launcher shows
+    stage(stages.LOADING)
     model_config = ModelConfig.from_json(options.model_config)
     config = TrainConfig.from_json(options.train_config)
     scratch = options.scratch or options.work_dir
@@ -138,8 +142,11 @@ def work(options: argparse.Namespace) -> None:
     if config.precision == "bfloat16" and gpu:  # on a CPU only the output layer gains by it (docs/experiments.md)
         keras.config.set_dtype_policy("mixed_bfloat16")
     faults = functools.partial(explained, f"worker {worker_index()}", training, alone="TF_CONFIG" not in os.environ)
-    with faults(), _joining(options.work_dir):
+    if "TF_CONFIG" in os.environ:
+        stage(stages.MEETING)
+    with faults(), _joining():
         strategy = make_strategy()
+    stage(stages.READING)
     told_to_stop = _StopSignal()  # only now: a strategy of several workers takes SIGTERM for itself
     if stored and not chief:  # only now: the chief, which has joined, has left the newest sound checkpoint there
         stored.fetch_newest()
@@ -150,6 +157,9 @@ def work(options: argparse.Namespace) -> None:
             remedy=f"set train.sequences to a multiple of {replicas}",
         )
     train, valid = (load_stream(examples, manifest, split, least=config.targets) for split in ("train", "valid"))
+    stage(stages.COMPILING)
+    # It is asked before each step: the second time the first one is done.
+    told_to_stop.second = lambda: stage(stages.TRAINING)
     with faults(), Sender(stored) if stored and chief else contextlib.nullcontext() as sender:
         Trainer(
             strategy=strategy,
@@ -191,11 +201,10 @@ def _prepare(training: Path, stored: StoredTraining | None, *, chief: bool) -> N
 
 
 @contextlib.contextmanager
-def _joining(folder: Path) -> Iterator[None]:
+def _joining() -> Iterator[None]:
     """Says for whom this worker waits while the block joins it to the others, and bounds that.
 
-    The files `JOINING` and `JOINED` in `folder` tell a launcher on the same machine.  The bound is the kernel's: while
-    TensorFlow waits it lets no Python run, and it may wait without end.
+    The bound is the kernel's: while TensorFlow waits it lets no Python run, and it may wait without end.
     """
     workers, index = _hosts(), worker_index()
     if len(workers) > 1:
@@ -203,10 +212,7 @@ def _joining(folder: Path) -> Iterator[None]:
         print(f"train: worker {index} waits for {others}; {JOIN_SECONDS:,} s at most", file=sys.stderr, flush=True)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(JOIN_SECONDS)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / JOINING).touch()
     yield
-    (folder / JOINED).touch()
     signal.alarm(0)
 
 
@@ -264,14 +270,23 @@ def _die_with_launcher() -> None:
 
 
 class _StopSignal:
-    """True once SIGTERM or SIGINT has come: the trainer then saves at the end of its step."""
+    """True once SIGTERM or SIGINT has come: the trainer then saves at the end of its step.
+
+    Attributes:
+        second: called when it is asked for the second time.
+    """
 
     def __init__(self) -> None:
         self._come = False
+        self._asked = 0
+        self.second: Callable[[], None] = lambda: None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
 
     def __call__(self) -> bool:
+        self._asked += 1
+        if self._asked == 2:
+            self.second()
         return self._come
 
     def _note(self, number: int, frame: object) -> None:

@@ -14,7 +14,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from hopline.runtime.records import tell
+
 STATUS_VARIABLE = "HOPLINE_STATUS"
+RECORD_VARIABLE = "HOPLINE_PROGRESS_RECORDS"  # set: with each line the state is told as a record, for who reads the log
 _LINE_SECONDS = 5.0
 _STATUS_SECONDS = 0.2
 _RATE_SECONDS = 30.0
@@ -69,6 +72,8 @@ class Progress:
         if finished or now - self._line_at >= _LINE_SECONDS:
             self._line_at = now
             print(self.line(values), file=sys.stderr, flush=True)
+            if os.environ.get(RECORD_VARIABLE):
+                tell("progress", self._state(values))
 
     def line(self, values: dict[str, float]) -> str:
         """The state as one line of text."""
@@ -81,15 +86,17 @@ class Progress:
             shown.append(f"{format_seconds(self.seconds_left)} left")
         return "  ".join(shown)
 
-    def _write_status(self, values: dict[str, float]) -> None:
-        assert self._status is not None
-        state: dict[str, Any] = {
+    def _state(self, values: dict[str, float]) -> dict[str, Any]:
+        return {
             "step": self.step, "phase": self.phase, "done": self.done, "total": self.total, "unit": self.unit,
             "rate": self.rate, "seconds_left": self.seconds_left, "values": values,
         }  # fmt: skip
+
+    def _write_status(self, values: dict[str, float]) -> None:
+        assert self._status is not None
         temporary = self._status.with_name(f".{self._status.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
-            temporary.write_text(json.dumps(state), encoding="utf-8")
+            temporary.write_text(json.dumps(self._state(values)), encoding="utf-8")
             temporary.rename(self._status)
         except OSError:  # a full disk must not stop a step for the sake of its progress bar
             temporary.unlink(missing_ok=True)

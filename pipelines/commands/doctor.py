@@ -17,6 +17,7 @@ from pipelines.commands.parsing import (
     print_json,
     server_of,
 )
+from pipelines.tables import text_table
 
 if TYPE_CHECKING:
     from pipelines.doctor.check import Check
@@ -53,7 +54,7 @@ def add(commands: Commands) -> None:
         metavar="NAMESPACE/NAME",
         help="cluster: as whom the train step runs, `self` for yourself (default: as configured)",
     )
-    add_format(parser)
+    add_format(parser, wide=True)
     add_server(parser)
 
 
@@ -77,6 +78,10 @@ def _doctor(options: argparse.Namespace) -> int:
     if options.format == "json":
         answers = [(row.name, row.answer) for row in rows]
         print_json([{"check": n, "state": a.state.value, "found": a.found, "remedy": a.remedy} for n, a in answers])
+        return code
+    if options.format == "wide":
+        lines = [(row.name, row.answer.state.value, row.answer.found, row.answer.remedy) for row in rows]
+        print(text_table(("check", "state", "found", "remedy"), lines))
         return code
     table = Table("check", "state")
     table.add_column("found", overflow="fold")

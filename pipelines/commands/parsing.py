@@ -157,14 +157,15 @@ def add_server(parser: argparse.ArgumentParser, *, shown: bool = False) -> None:
         group.title = group.description = argparse.SUPPRESS
 
 
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Adds -o."""
+def add_format(parser: argparse.ArgumentParser, *, wide: bool = False) -> None:
+    """Adds -o; `wide` is for a command that knows more than fits a line of a terminal."""
     parser.add_argument(
         "-o",
-        choices=("text", "json"),
+        choices=("text", "json", *(["wide"] if wide else [])),
         default="text",
         dest="format",
-        help="the form of what is printed: for people, or one JSON document (%(default)s)",
+        help="the form of what is printed: for people, or one JSON document"
+        f"{', or all columns, each row in one line' if wide else ''} (%(default)s)",
     )
 
 

@@ -61,6 +61,12 @@ def add(commands: Commands) -> None:
         "HOPLINE_IMAGE_TAG for images of another tag than the checked-out commit",
     )
     parser.add_argument(
+        "--metrics-file",
+        type=Path,
+        metavar="FILE",
+        help="keep there how far the run is, in Prometheus's text format (for node_exporter a name that ends in .prom)",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="look at configuration, corpus, registry and champion, say what a run would do, and make nothing",
@@ -125,7 +131,7 @@ def _run(options: argparse.Namespace) -> int:
         console.print(line, markup=False, soft_wrap=True)
     if options.dry_run:
         return _dry_run(config, output, console)
-    run = run_pipeline(config, output, console, options.runner)
+    run = run_pipeline(config, output, console, options.runner, options.metrics_file)
     if run.failure is None:
         print_result(run, output, console)
         return ExitCode.DONE

@@ -1,11 +1,14 @@
-"""`hopline runs`: what became of the runs on a cluster."""
+"""`hopline runs`: what became of the runs on a cluster, or on this machine."""
 
 import argparse
 import itertools
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hopline.runtime.errors import ExitCode, UserError
+from pipelines.commands import local_runs
 from pipelines.commands.parsing import Commands, add_format, add_server, client_of, command, group, positive, print_json
+from pipelines.tables import aligned, shown_time, text_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,13 +18,20 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.resources import Run
 
 _TEXT = """\
-Shows the runs on a Kubeflow Pipelines server, and ends them.
+Shows the runs on a Kubeflow Pipelines server, and ends them; with --output those of `hopline run` on this machine.
 
 examples:
   hopline runs list
+  hopline runs list --output hopline-output
   hopline runs show 1f0c2f3e-... --wait
-  hopline runs logs 1f0c2f3e-... --step train
+  hopline runs logs 1f0c2f3e-... --step train --follow
+  hopline runs retry 1f0c2f3e-...
   hopline runs terminate 1f0c2f3e-...
+
+"""
+_RETRY = """\
+Has a run that failed do again what failed of it, and what was to follow; steps that are done stay done, and training
+goes on from its newest checkpoint.  With --output a run of this machine is given again, as a new run.
 
 """
 
@@ -34,7 +44,7 @@ def add(commands: Commands) -> None:
     listing.add_argument("--experiment", default="", metavar="NAME", help="of this experiment alone")
     listing.add_argument("--count", type=positive, default=20, metavar="N", help="at most so many (%(default)s)")
 
-    add_format(listing)
+    add_format(listing, wide=True)
 
     showing = command(actions, "show", _show, "the steps of a run", "Shows a run, and what came of it.\n")
     showing.add_argument("run", help="its id")
@@ -48,10 +58,16 @@ def add(commands: Commands) -> None:
     logs = command(actions, "logs", _logs, "the log of a run's steps", "Prints the logs of a run's steps.\n")
     logs.add_argument("run", help="its id")
     logs.add_argument("--step", help="of this step alone")
+    logs.add_argument("--follow", action="store_true", help="go on printing as they grow, until the run has ended")
+
+    again = command(actions, "retry", _retry, "go on with a run that failed", _RETRY)
+    again.add_argument("run", help="its id")
 
     ending = command(actions, "terminate", _terminate, "end a run", "Ends a run.  One that has ended stays as it is.\n")
     ending.add_argument("run", help="its id")
-    for action in (listing, showing, logs, ending):
+    for action in (listing, logs, again):
+        action.add_argument("--output", metavar="PLACE", help="runs of this machine: the --output of `hopline run`")
+    for action in (listing, showing, logs, again, ending):
         add_server(action)
 
 
@@ -95,6 +111,8 @@ def end(came: "Outcome", client: "Client", console: "Console") -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    if options.output:
+        return local_runs.show_list(options)
     client = client_of(options)
     experiment = ""
     if options.experiment:
@@ -108,10 +126,20 @@ def _list(options: argparse.Namespace) -> int:
     if options.format == "json":
         print_json([described(run) for run in newest])
         return ExitCode.DONE
-    for run in newest:
-        created = run.created.astimezone().strftime("%Y-%m-%d %H:%M:%S") if run.created else ""
-        print(f"{run.id}  {created:19}  {run.state:9}  {run.name}")
+    rows = [(run.id, shown_time(run.created), run.state, run.name) for run in newest]
+    if options.format == "wide":
+        heads = ("id", "created", "state", "name", "took", "experiment", "version", "schedule")
+        more = [(_took(run), run.experiment, run.version, run.recurring_run) for run in newest]
+        print(text_table(heads, [(*row, *columns) for row, columns in zip(rows, more, strict=True)]))
+    elif rows:
+        print(aligned(rows))
     return ExitCode.DONE
+
+
+def _took(run: "Run") -> str:
+    from hopline.runtime.progress import format_seconds
+
+    return format_seconds((run.finished - run.created).total_seconds()) if run.finished and run.created else ""
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -177,11 +205,30 @@ def _logs(options: argparse.Namespace) -> int:
 
     if options.step and options.step not in STEPS:
         raise UserError(f'--step is "{options.step}", but the steps are {", ".join(STEPS)}', remedy="name one of them")
+    if options.output:
+        return local_runs.show_log(options)
     client = client_of(options)
     run = client.run(options.run)
-    for step in [options.step] if options.step else STEPS:
+    steps = [options.step] if options.step else STEPS
+    if options.follow:
+        from pipelines.kubeflow.tail import tail
+
+        def note(message: str) -> None:
+            print(message, file=sys.stderr)
+
+        tail(client, run.id, steps, lambda text: print(text, end="", flush=True), note)
+        return ExitCode.DONE
+    for step in steps:
         if log := step_log(client, run, step):
             print(log if options.step else f"--- {step}\n{log}", end="" if log.endswith("\n") else "\n")
+    return ExitCode.DONE
+
+
+def _retry(options: argparse.Namespace) -> int:
+    if options.output:
+        return local_runs.retry(options)
+    client_of(options).retry(options.run)
+    print(f"the run {options.run} goes on: hopline runs show {options.run} --wait")
     return ExitCode.DONE
 
 

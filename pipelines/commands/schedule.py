@@ -49,7 +49,8 @@ examples:
 """
 _LIST = """\
 Lists all schedules, newest first: name, whether it fires, cron (its first field are seconds), the next time in UTC, the
-run that is active, the last success, the server's id; and below it why the last run has failed, if it has.
+run that is active, the last success, the server's id (with -o wide also experiment, version and account); and below it
+why the last run has failed, if it has.
 
 """
 _PAUSE = """\
@@ -78,7 +79,7 @@ def add(commands: Commands) -> None:
     applying.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
 
     listing = command(actions, "list", _list, "all schedules, and when they fire next", _LIST)
-    add_format(listing)
+    add_format(listing, wide=True)
     pausing = command(actions, "pause", _pause, "keep a schedule from firing", _PAUSE)
     resuming = command(actions, "resume", _resume, "let a paused schedule fire again", _RESUME)
     deleting = command(actions, "delete", _delete, "delete a schedule", _DELETE)
@@ -145,6 +146,7 @@ def _list(options: argparse.Namespace) -> int:
             ", ".join(f"running {run}" for run in each["active"]) or "idle",
             f"last success {each['last_success'] or 'never'}",
             str(each["id"]),
+            *((each["experiment"], each["version"], each["account"]) if options.format == "wide" else ()),
         )
         for each in found
     ]
@@ -177,6 +179,9 @@ def _described(client: "Client", schedule: "RecurringRun") -> dict[str, Any]:
         "last_success": _shown(past.success.finished) if past.success and past.success.finished else None,
         "last_run": past.last.id if past.last else None,
         "last_failure": failure.message if failure else None,
+        "experiment": schedule.experiment,
+        "version": schedule.version,
+        "account": schedule.service_account,
     }
 
 

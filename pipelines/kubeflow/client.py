@@ -142,6 +142,14 @@ class Client:
             if self.run(identity).state not in {*ENDED, "CANCELING"}:
                 raise
 
+    def retry(self, identity: str) -> None:
+        """Has the run with this id, which has failed, do again what failed of it and what was to follow."""
+        try:
+            self._connection.patiently("POST", f"{_API}/runs/{quote(identity, safe='')}:retry")
+        except UserError:  # an answer was lost, and the second request found the run at work
+            if self.run(identity).ended:
+                raise
+
     def log(self, run: str, pod: str) -> str:
         """What the container of the run's pod has printed so far; "" while there is none or nobody can tell."""
         if text := self._live_log(pod):

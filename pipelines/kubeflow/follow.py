@@ -69,7 +69,7 @@ def follow(
     end = time.monotonic() + timeout if timeout else None
     lines = _Lines(client)
     while True:
-        run = _look(client, identity, screen, pause)
+        run = look(client, identity, screen.note, pause)
         shown = views(run)
         if run.ended:
             screen.show(shown)
@@ -124,8 +124,8 @@ def _silent(step: str, log: str) -> InternalError:
     )
 
 
-def _look(client: Client, identity: str, screen: Display, pause: Callable[[float], None]) -> Run:
-    """The run as it is now, for which a server that is away is waited for."""
+def look(client: Client, identity: str, note: Callable[[str], None], pause: Callable[[float], None]) -> Run:
+    """The run as it is now, for which a server that is away is waited for; `note` is told so."""
     deadline = time.monotonic() + _UNREACHABLE_SECONDS
     while True:
         try:
@@ -133,7 +133,7 @@ def _look(client: Client, identity: str, screen: Display, pause: Callable[[float
         except UnreachableError as error:
             if time.monotonic() >= deadline:
                 raise
-            screen.note(f"{error.message}: the run goes on, asking again")
+            note(f"{error.message}: the run goes on, asking again")
             pause(LOOK_SECONDS)
 
 

@@ -5,22 +5,24 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.train.launch import stages
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, LostPeersError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, child_environment, failure_of, read_failure
 
-JOINING, JOINED = "joining", "joined"  # files of a worker that waits for the others, and that has met them
-START_SECONDS = 600.0  # in which all workers of this machine must have met
-PATIENCE_SECONDS = 30.0  # after each such time is said who has not
 GRACE_SECONDS = 15.0  # in which a worker finishes its step and writes a checkpoint
 # Survivors fail within a second of a lost peer, so the one that caused it is at its end by then.
 _SETTLE_SECONDS = 3.0
+_LOOK_SECONDS = 0.5  # between two looks whether the group is to be left
+
+
+class LeftError(PreemptedError):
+    """Nothing has failed: somebody wants the workers to be ended."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Group:
         Of ours it inherits all of the environment but a place in a cluster, which is that of `environment` alone.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (FAILURE_FILE, JOINING, JOINED):
-            (folder / name).unlink(missing_ok=True)
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        stages.forget(folder)
         process = subprocess.Popen(command, env=child_environment(environment))
         index = len(self._workers)
         self._workers.append(_Worker(process, folder))
@@ -63,15 +65,24 @@ class Group:
 
         threading.Thread(target=watch, daemon=True, name=f"worker-{index}").start()
 
-    def wait(self) -> HoplineError | None:
-        """Waits until all workers are done (None) or one has failed: what failed it."""
-        if late := self._await_meeting():
-            return late
-        while not any(code != ExitCode.DONE for code in self._codes.values()):
-            if len(self._codes) == len(self._workers):
-                return None
-            self._await(None)
-        return self._settled_failure()
+    def wait(self, leave: Callable[[], bool] = lambda: False) -> HoplineError | None:
+        """Waits until all workers are done (None) or one has failed: what failed it.
+
+        Args:
+            leave: asked now and then; once it is true, and no worker has ended, the answer is a `LeftError`.
+        """
+        folders = [worker.folder for worker in self._workers]
+        start, meeting = stages.Start(folders), stages.Meeting(folders)
+        while len(self._codes) < len(self._workers):
+            if not self._await(_LOOK_SECONDS):
+                start.look()
+                if not self._codes and (late := meeting.look()):
+                    return late
+                if not self._codes and leave():
+                    return LeftError("the workers are to be ended")
+            elif any(code != ExitCode.DONE for code in self._codes.values()):
+                return self._settled_failure()
+        return None
 
     def end(self) -> None:
         """Sends SIGTERM to all workers; SIGKILL to stopped ones, and to those still alive after `GRACE_SECONDS`."""
@@ -85,36 +96,6 @@ class Group:
                 worker.process.kill()
             for worker in self._workers:
                 worker.process.wait()
-
-    def _await_meeting(self) -> InternalError | None:
-        """Waits until all workers have met (None), one has ended (None), or `START_SECONDS` are over: what is missing.
-
-        Nothing else would end it: a worker that waits for one that never comes lets no Python run, and has no bound.
-        """
-        began = time.monotonic()
-        while not self._codes and self._missing():
-            self._await(PATIENCE_SECONDS)
-            missing, waited = self._missing(), time.monotonic() - began
-            if self._codes or not missing:
-                break
-            print(f"train: after {waited:.0f} s the workers have not met: {missing}", file=sys.stderr)
-            if waited >= START_SECONDS:
-                return InternalError(
-                    f"the workers have not met within {START_SECONDS:g} s: {missing}",
-                    remedy="read the lines above of the worker that is waited for; where all have started, see that no "
-                    "firewall keeps them from 127.0.0.1; where the machine is slow, set train.workers to fewer",
-                )
-        return None
-
-    def _missing(self) -> str:
-        """For whom is waited; "" once all workers have met, and of one worker alone."""
-        apart = [i for i, worker in enumerate(self._workers) if not (worker.folder / JOINED).exists()]
-        if len(self._workers) == 1 or not apart:
-            return ""
-        late = [i for i in apart if not (self._workers[i].folder / JOINING).exists()]
-        if late:
-            return f"the others wait for worker {', '.join(map(str, late))}, which has not started"
-        return f"all have started, but worker {', '.join(map(str, apart))} does not reach the others"
 
     def _running(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.process.poll() is None]

@@ -9,6 +9,7 @@ On a cluster workers may meet in an object store instead of on a volume: --job '
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from components.train.launch import local
@@ -67,7 +68,7 @@ def launch(
     if options.launcher == "local":
         if not isinstance(training, Path):
             raise UserError(f"workers of this machine cannot train in {training}", remedy="name a folder")
-        local.run_workers(worker, config.workers, training, config.restarts)
+        local.run_workers(worker, config.workers, training, config.restarts, allowed=partial(_divides, config, 1))
         return
     from components.train.launch.cluster.launcher import run_workers
     from components.train.launch.cluster.task import TaskConfig
@@ -75,7 +76,14 @@ def launch(
     job = JobConfig.from_json(options.job)
     if isinstance(examples, Path):
         job.require_mounted("--examples", examples)
-    run_workers(worker, config.workers, training, config.restarts, job, TaskConfig.from_json(options.task_config))
+    task = TaskConfig.from_json(options.task_config)
+    allowed = partial(_divides, config, job.accelerators)
+    run_workers(worker, config.workers, training, config.restarts, job, task, allowed=allowed)
+
+
+def _divides(config: TrainConfig, accelerators: int, workers: int) -> bool:
+    """Whether so many workers, each with so many accelerators or with none, have equal parts of the batch."""
+    return config.sequences % (workers * max(1, accelerators)) == 0
 
 
 def place_examples(folder: Path, offered: str, store: str) -> str:

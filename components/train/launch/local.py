@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from components.train.launch.group import Group
+from components.train.launch.group import Group, LeftError
 from components.train.state import checkpoint
 from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import HoplineError, InternalError, SaveError
 from hopline.runtime.progress import Progress
+from hopline.store import resizing
 
 WORKER_PROGRAM = (sys.executable, "-m", "components.train.worker")
 _LONGEST_PAUSE = 30.0
@@ -25,6 +26,7 @@ def run_workers(
     training: Path,
     restarts: int,
     *,
+    allowed: Callable[[int], bool] = lambda workers: True,
     program: Sequence[str] = WORKER_PROGRAM,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -34,11 +36,15 @@ def run_workers(
     newest checkpoint.  Not for an error that another try cannot mend: the user's, divergence, a disk without room.  A
     KeyboardInterrupt here lets the workers save before it goes on.
 
+    While they work somebody may ask for another number of them (`hopline.store.resizing`): they are ended, upon which
+    they save, and as many go on from there.
+
     Args:
         arguments: command line of every worker.
         workers: how many; 1 needs no cluster.
         training: the folder of the checkpoints; `worker-<i>/` in it is each worker's own.
         restarts: how often to try again without a newer checkpoint in between.
+        allowed: whether training can go on with so many workers.
         program: what a worker runs.
         pause: sleeps so many seconds before a restart.
 
@@ -46,30 +52,57 @@ def run_workers(
         HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
     """
     checkpoints = training / checkpoint.FOLDER
-    reached, tries = checkpoint.repair(checkpoints), 0
-    while failure := _run_group([*program, *arguments], workers, training):
-        step = checkpoint.repair(checkpoints)
-        if step > reached:  # a run that advances is never given up
-            reached, tries = step, 0
-        if not isinstance(failure, InternalError) or isinstance(failure, SaveError):
-            raise failure
-        if tries == restarts:
-            raise InternalError(
-                f"{failure.message}; after {restarts} restarts training is still at step {step:,}",
-                remedy=failure.remedy,
+    with resizing.accepting(training):
+        reached, tries = checkpoint.repair(checkpoints), 0
+        resize = _Resize(training, allowed)
+        while failure := _run_group([*program, *arguments], workers, training, resize):
+            step = checkpoint.repair(checkpoints)
+            where = f"continuing from step {step:,}" if step else "starting from the beginning"
+            if isinstance(failure, LeftError):
+                workers = resize.number(workers)
+                print(f"train: {where} with {workers} workers, as asked for", file=sys.stderr)
+                continue
+            if step > reached:  # a run that advances is never given up
+                reached, tries = step, 0
+            if not isinstance(failure, InternalError) or isinstance(failure, SaveError):
+                raise failure
+            if tries == restarts:
+                raise InternalError(
+                    f"{failure.message}; after {restarts} restarts training is still at step {step:,}",
+                    remedy=failure.remedy,
+                )
+            seconds = min(2.0**tries, _LONGEST_PAUSE)
+            tries += 1
+            print(
+                f"train: {failure.message}; {where} in {seconds:g} s (restart {tries} of {restarts} without progress)",
+                file=sys.stderr,
             )
-        seconds = min(2.0**tries, _LONGEST_PAUSE)
-        tries += 1
-        where = f"continuing from step {step:,}" if step else "starting from the beginning"
-        print(
-            f"train: {failure.message}; {where} in {seconds:g} s (restart {tries} of {restarts} without progress)",
-            file=sys.stderr,
-        )
-        pause(seconds)
+            pause(seconds)
 
 
-def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineError | None:
-    """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed."""
+class _Resize:
+    """What is asked of the launcher in the folder `training`, as far as it is `allowed`."""
+
+    def __init__(self, training: Path, allowed: Callable[[int], bool]) -> None:
+        self._training, self._allowed = training, allowed
+        self._refused = 0
+
+    def number(self, workers: int) -> int:
+        """How many workers are wanted, where there are `workers`."""
+        wanted = resizing.wanted(self._training, workers)
+        if wanted == workers or self._allowed(wanted):
+            return wanted
+        if wanted != self._refused:
+            self._refused = wanted
+            print(f"train: {wanted} workers are asked for, among which the batch cannot be divided", file=sys.stderr)
+        return workers
+
+
+def _run_group(command: Sequence[str], workers: int, training: Path, resize: _Resize) -> HoplineError | None:
+    """Runs the workers once; none of them is left when it returns.  None when all are done, else what failed.
+
+    A `LeftError` says that another number of workers is wanted.
+    """
     threads = max(1, usable_cpus() // workers)
     group = Group()
     Progress("train", workers, "workers", phase="starting").update(0)
@@ -79,7 +112,7 @@ def _run_group(command: Sequence[str], workers: int, training: Path) -> HoplineE
                 own = training / f"worker-{index}"
                 options = ["--training-dir", str(training), "--work-dir", str(own), "--threads", str(threads)]
                 group.start([*command, *options], cluster(ports, index), own)
-            return group.wait()
+            return group.wait(leave=lambda: resize.number(workers) != workers)
         finally:
             group.end()
 

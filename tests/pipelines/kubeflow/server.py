@@ -180,6 +180,12 @@ class KubeflowServer:
         refuse(run["run_id"] in self.killed, 500, f"Failed to terminate its workflow: {run['run_id']} not found")
         return {}
 
+    def _run_service_retry_run(self, request):
+        run = _known(self.runs, request.path["run_id"], "Run")
+        refuse(run["state"] != "FAILED", 400, f"Workflow must be Failed/Error to retry: it is {run['state']}")
+        run.update(state="RUNNING", finished_at=NEVER)
+        return {}
+
     def _recurring_run_service_create_recurring_run(self, request):
         made = request.body
         refuse(not made.get("display_name"), 400, "Recurring run name is empty")

@@ -9,6 +9,7 @@ and with them the reference.
 A launcher outside of a cluster has no pod and holds nothing: another launcher may remove the Job under it.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -85,3 +86,25 @@ def _is_alive(api: Api, reference: Manifest) -> bool:
     if pod is None or pod["metadata"]["uid"] != reference["uid"] or "deletionTimestamp" in pod["metadata"]:
         return False
     return pod.get("status", {}).get("phase", "Pending") in _ALIVE
+
+
+def own_pod() -> Manifest | None:
+    """A reference to the pod that this launcher runs in, if it does: the Job goes with the last pod that holds it.
+
+    Kubeflow says which it is by KFP_POD_NAME and KFP_POD_UID; another pod says so by POD_NAME and POD_UID.
+    """
+    for prefix in ("", "KFP_"):
+        name, uid = os.environ.get(f"{prefix}POD_NAME"), os.environ.get(f"{prefix}POD_UID")
+        if name and uid:
+            return reference("v1", "Pod", name, uid)
+    return None
+
+
+def reference(version: str, kind: str, name: str, uid: str) -> Manifest:
+    """An owner reference to the object."""
+    return {"apiVersion": version, "kind": kind, "name": name, "uid": uid}
+
+
+def owned(manifest: Manifest, owners: list[Manifest]) -> Manifest:
+    """The object, owned by `owners`."""
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": owners}}

@@ -5,17 +5,18 @@ started again in its place would miss.  Kubernetes starts fallen workers again; 
 in k8s/base/training-job.yaml.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from components.train.launch.cluster import kueue
+from components.train.launch.cluster import kueue, resize
 from components.train.launch.cluster.api import Api, Manifest, UnreachableError, connect
-from components.train.launch.cluster.holders import adopt, others, release
+from components.train.launch.cluster.holders import adopt, others, own_pod, owned, reference, release
 from components.train.launch.cluster.manifests import SPEC_ANNOTATION, Objects, build
+from components.train.launch.cluster.resize import ResizedError
 from components.train.launch.cluster.task import TaskConfig
 from components.train.launch.cluster.watch import SpentError, Watch, condition
 from components.train.state import checkpoint
@@ -35,6 +36,7 @@ def run_workers(
     settings: JobConfig,
     task: TaskConfig | None = None,
     *,
+    allowed: Callable[[int], bool] = lambda workers: True,
     api: Api | None = None,
     own: Manifest | None = None,
     pause: Callable[[float], None] = time.sleep,
@@ -43,7 +45,7 @@ def run_workers(
 
     A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
     watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless somebody else holds it, upon which the
-    workers save, and goes on.
+    workers save, and goes on.  Another number of workers may be asked for while they work (`resize`).
 
     Args:
         arguments: command line of every worker.
@@ -53,6 +55,7 @@ def run_workers(
             checkpoint by then, as often again.
         settings: the Job's place and resources.
         task: what Kubeflow adds to them.
+        allowed: whether training can go on with so many workers.
         api: the cluster; the one around us, or the kubeconfig's, unless given.
         own: reference to the launcher's pod; as the environment has it, unless given.
         pause: sleeps so many seconds between two looks.
@@ -63,10 +66,23 @@ def run_workers(
     """
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
-    objects = build(settings, training, arguments, workers, restarts, task)
-    launch = _Launch(api or connect(), objects, settings, training, own or own_pod(), pause)
+    launch = _Launch(
+        api=api or connect(),
+        build=lambda count: build(settings, training, arguments, count, restarts, task),
+        configured=workers,
+        workers=workers,
+        allowed=allowed,
+        settings=settings,
+        training=training,
+        own=own or own_pod(),
+        pause=pause,
+    )
     reached, judged = _newest_step(training), set[str]()
     while failure := _run_job(launch, judged):
+        if isinstance(failure, ResizedError):
+            print(f"train: {failure.message}: training goes on from its newest checkpoint", file=sys.stderr)
+            launch = replace(launch, workers=failure.workers, resized=True)
+            continue
         step = _newest_step(training)
         if step <= reached or not isinstance(failure, SpentError) or isinstance(failure.cause, SaveError):
             raise failure
@@ -74,25 +90,46 @@ def run_workers(
         reached = step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Launch:
     """What the launcher works with.
 
     Attributes:
         api: the cluster.
-        objects: what is wanted in it.
-        settings: by which they were made.
+        build: what is wanted in it, for a number of workers.
+        configured: the number of workers that the run was given.
+        workers: the number that a Job is made with.
+        resized: whether somebody has asked for that number.
+        allowed: whether training can go on with so many.
+        settings: of the Job.
         training: folder or URI of the checkpoints.
         own: reference to the launcher's pod, None outside of a cluster.
         pause: sleeps so many seconds.
     """
 
     api: Api
-    objects: Objects
+    build: Callable[[int], Objects]
+    configured: int
+    workers: int
+    resized: bool = False
+    allowed: Callable[[int], bool]
     settings: JobConfig
     training: Path | str
     own: Manifest | None
     pause: Callable[[float], None]
+
+    @cached_property
+    def objects(self) -> Objects:
+        """What is wanted in the cluster."""
+        return self.build(self.workers)
+
+    def is_ours(self, job: Manifest) -> bool:
+        """Whether the Job is what this launcher would make, but for a number of workers that was asked for."""
+        workers = int(job["spec"]["completions"])
+        if workers not in (self.configured, self.workers) and not resize.is_resized(job):
+            return False
+        wanted = self.build(workers).job["metadata"]["annotations"][SPEC_ANNOTATION]
+        return bool(job["metadata"].get("annotations", {}).get(SPEC_ANNOTATION) == wanted)
 
 
 def _newest_step(training: Path | str) -> int:
@@ -124,7 +161,10 @@ def _run_job(launch: _Launch, judged: set[str]) -> HoplineError | None:
     except BaseException:
         _leave(launch, job)
         raise
-    _leave(launch, job)
+    if isinstance(failure, ResizedError):  # whoever else holds the Job goes on with the next one as well
+        launch.api.delete("Job", launch.objects.name, job["metadata"]["uid"])
+    else:
+        _leave(launch, job)
     judged.add(job["metadata"]["uid"])
     return failure
 
@@ -137,7 +177,7 @@ def _leave(launch: _Launch, job: Manifest | None) -> None:
             job = api.get("Job", name, patience=_LEAVING_SECONDS)
         except HoplineError as error:
             print(f"train: the Job {name} may be left in the cluster: {error.message}", file=sys.stderr)
-    if job and _is_ours(launch.objects, job):
+    if job and launch.is_ours(job):
         release(api, name, job["metadata"]["uid"], launch.own)
 
 
@@ -146,7 +186,7 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
     watch = Watch(
         launch.api,
         uid,
-        workers=launch.objects.job["spec"]["completions"],
+        workers=job["spec"]["completions"],
         adopted=adopted,
         start_seconds=launch.settings.start_seconds,
         disruptions=launch.settings.disruptions,
@@ -154,6 +194,8 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
     while True:
         found = launch.api.get("Job", launch.objects.name)
         if found is None or found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
+            if resized := _replaced(launch, found):
+                return resized
             if _is_finished(launch.training):  # whoever removed the Job saw its end before us
                 return None
             raise PreemptedError(
@@ -167,8 +209,20 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
             return watch.failure(failed)
         if spent := watch.spent():
             return spent
+        if (workers := resize.number(found, launch.allowed)) != found["spec"]["completions"]:
+            return ResizedError(workers)
         launch.pause(_LOOK_SECONDS)
         watch.waited(_LOOK_SECONDS)
+
+
+def _replaced(launch: _Launch, found: Manifest | None) -> ResizedError | None:
+    """The request by which another launcher replaces the Job, or has replaced it by `found`; None if none did."""
+    if found is None:  # between the two there is none
+        launch.pause(_LOOK_SECONDS)
+        found = launch.api.get("Job", launch.objects.name)
+    if found is None or not resize.is_resized(found):
+        return None
+    return ResizedError(resize.number(found, launch.allowed))
 
 
 def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]:
@@ -178,7 +232,8 @@ def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]
     there goes with the Job.
     """
     api, objects = launch.api, launch.objects
-    made = _owned(objects.job, [launch.own] if launch.own else [])
+    made = owned(objects.job, [launch.own] if launch.own else [])
+    made = resize.annotated(made, launch.workers) if launch.resized else made
     while True:
         job, adopted = api.create(made), False
         if job is None:
@@ -190,7 +245,7 @@ def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]
             return job, adopted
         uid = job["metadata"]["uid"]
         for manifest in (objects.service, objects.policy):
-            _create_owned(api, _owned(manifest, [_reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
+            _create_owned(api, owned(manifest, [reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
         started = adopt(api, objects.name, uid, launch.own, kueue.start(job, launch.settings))
         how = "goes on with" if adopted else "queued" if started and kueue.queue_of(started) else "started"
         print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
@@ -209,7 +264,7 @@ def _is_gone(launch: _Launch, job: Manifest, judged: set[str]) -> bool:
     if "deletionTimestamp" in metadata:
         return True
     known = metadata["uid"] in judged
-    if _is_ours(objects, job) and not known:
+    if launch.is_ours(job) and not known:
         return False
     if known or condition(job, "Complete") or condition(job, "Failed"):
         if not others(api, job, launch.own):
@@ -232,28 +287,3 @@ def _create_owned(api: Api, manifest: Manifest, pause: Callable[[float], None]) 
         if found:
             api.delete(kind, name, found["metadata"]["uid"])
         pause(_LOOK_SECONDS)
-
-
-def _is_ours(objects: Objects, job: Manifest) -> bool:
-    wanted = objects.job["metadata"]["annotations"][SPEC_ANNOTATION]
-    return bool(job["metadata"].get("annotations", {}).get(SPEC_ANNOTATION) == wanted)
-
-
-def own_pod() -> Manifest | None:
-    """A reference to the pod that this launcher runs in, if it does: the Job goes with the last pod that holds it.
-
-    Kubeflow says which it is by KFP_POD_NAME and KFP_POD_UID; another pod says so by POD_NAME and POD_UID.
-    """
-    for prefix in ("", "KFP_"):
-        name, uid = os.environ.get(f"{prefix}POD_NAME"), os.environ.get(f"{prefix}POD_UID")
-        if name and uid:
-            return _reference("v1", "Pod", name, uid)
-    return None
-
-
-def _reference(version: str, kind: str, name: str, uid: str) -> Manifest:
-    return {"apiVersion": version, "kind": kind, "name": name, "uid": uid}
-
-
-def _owned(manifest: Manifest, owners: list[Manifest]) -> Manifest:
-    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": owners}}

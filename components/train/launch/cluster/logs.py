@@ -7,8 +7,11 @@ the launcher looks.
 import datetime
 import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from components.train.launch.cluster.api import Api
+from hopline.runtime.records import plain, told
 
 _SEEN_BEFORE = "20"  # lines shown of a log that was there before this launcher
 
@@ -19,6 +22,9 @@ class ChiefLog:
     Args:
         api: where logs are.
         adopted: whether an earlier launcher has shown what there is by now.
+
+    Attributes:
+        progress: the last record of how far training is; empty before the first.
     """
 
     def __init__(self, api: Api, *, adopted: bool) -> None:
@@ -27,6 +33,7 @@ class ChiefLog:
         self._pod = ""
         self._last: tuple[datetime.datetime, str] | None = None
         self._since = ""
+        self.progress: Mapping[str, Any] = {}
 
     def show(self, pod: str) -> None:
         """Prints what the chief in `pod` has said since the last call."""
@@ -43,12 +50,15 @@ class ChiefLog:
             moment = _moment(stamp)
             if moment and (self._last is None or moment > self._last):
                 self._last, self._since = moment, stamp
-                print(text, file=sys.stderr, flush=True)
+                if progress := told(text).get("progress"):
+                    self.progress = progress
+                else:
+                    print(text, file=sys.stderr, flush=True)
 
 
 def last_lines(api: Api, pod: str, count: int) -> list[str]:
     """The last `count` lines that the pod's worker said; none if nobody can tell."""
-    return api.log(pod, tailLines=str(count)).splitlines()
+    return plain(api.log(pod, tailLines=str(count)))
 
 
 def _moment(stamp: str) -> tuple[datetime.datetime, str] | None:

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from components.train.launch.cluster import kueue, pods
+from components.train.launch.cluster.annotations import ProgressNote
 from components.train.launch.cluster.api import Api
 from components.train.launch.cluster.logs import ChiefLog, last_lines
 from hopline.runtime.errors import HoplineError, InternalError, PreemptedError, UserError
@@ -49,6 +50,7 @@ class Watch:
         self._start_seconds, self._disruptions = start_seconds, disruptions
         self._adopted = adopted
         self._log = ChiefLog(api, adopted=adopted)
+        self._progress = ProgressNote(api)
         self._known: set[str] = set()  # pods whose fall has been told
         self._together: list[pods.Fall] = []  # falls that have not been told yet
         self._settling = 0.0  # seconds since the first of them
@@ -62,6 +64,7 @@ class Watch:
 
     def waited(self, seconds: float) -> None:
         """Notes that so much time has passed."""
+        self._progress.waited(seconds)
         self._settling += seconds
         self._since = {kind: since + seconds for kind, since in self._since.items()}
 
@@ -79,6 +82,7 @@ class Watch:
         for chief in chiefs:
             if chief not in self._known:
                 self._log.show(chief)
+        self._progress.update(str(job["metadata"]["name"]), self._log.progress)
         self._note_falls(found)
         if not (condition(job, "Complete") or condition(job, "Failed")):
             self._note_obstacles(job, found)

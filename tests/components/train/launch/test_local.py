@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import numpy as np
 import psutil
 import pytest
 
-from components.train.launch import group
+from components.train.launch import stages
 from components.train.launch.group import GRACE_SECONDS
 from components.train.launch.local import run_workers
 from components.train.state import checkpoint
 from components.train.state.checkpoint import Checkpoint, TrainState
 from hopline.runtime.errors import DivergedError, InternalError, PreemptedError, SaveError, UserError
 from hopline.runtime.process import child_environment
+from hopline.store import resizing
 
 # A worker's body sees its index, its folder and the group's; `fail` leaves word as a real one does.
 FRAME = """
@@ -44,13 +46,13 @@ class World:
         self.folder = folder
         self.pauses: list[float] = []
 
-    def run(self, body: str, *, workers=2, restarts=3, between=lambda: None):
+    def run(self, body: str, *, workers=2, restarts=3, between=lambda: None, **settings):
         def pause(seconds):
             self.pauses.append(seconds)
             between()
 
         program = [sys.executable, "-c", FRAME + body]
-        run_workers([], workers, self.folder, restarts, program=program, pause=pause)
+        run_workers([], workers, self.folder, restarts, program=program, pause=pause, **settings)
 
     def save(self, step):
         arrays = {"model.000": np.zeros(3)}
@@ -144,7 +146,11 @@ sys.exit(program.run("train", arguments, lambda options: __import__("torch_that_
 
 def started(*joined):
     """The body of workers of which all have started but the last, and these have met the others."""
-    return f"if index in {joined}: (own / 'joined').touch()\nif index < 2: (own / 'joining').touch()\ntime.sleep(600)"
+    return (
+        f"if index < 2: (own / 'stage').write_text({stages.MEETING!r})\n"
+        f"if index in {joined}: (own / 'stage').write_text({stages.READING!r})\n"
+        "time.sleep(600)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,8 +158,8 @@ def started(*joined):
     [(3, (), "wait for worker 2, which has not started"), (2, (1,), "worker 0 does not reach the others")],
 )
 def test_waiting_for_workers_that_never_come_ends_and_names_them(world, monkeypatch, workers, joined, named):
-    monkeypatch.setattr(group, "PATIENCE_SECONDS", 5.0)
-    monkeypatch.setattr(group, "START_SECONDS", 10.0)
+    monkeypatch.setattr(stages, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(stages, "MEETING_SECONDS", 10.0)
     failure = world.failure(started(*joined), InternalError, workers=workers, restarts=0)
     assert named in failure.message
     assert "within 10 s" in failure.message
@@ -161,9 +167,9 @@ def test_waiting_for_workers_that_never_come_ends_and_names_them(world, monkeypa
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_that_have_met_and_one_alone_may_train_as_long_as_they_like(world, monkeypatch, workers):
-    monkeypatch.setattr(group, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(group, "START_SECONDS", 5.0)
-    body = "workers = int('TF_CONFIG' in os.environ) + 1\nif workers > 1: (own / 'joined').touch()\ntime.sleep(6)"
+    monkeypatch.setattr(stages, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(stages, "MEETING_SECONDS", 5.0)
+    body = f"if 'TF_CONFIG' in os.environ: (own / 'stage').write_text({stages.READING!r})\ntime.sleep(6)"
     world.run(body, workers=workers, restarts=0)
 
 
@@ -280,3 +286,53 @@ def test_a_second_interrupt_ends_the_waiting_for_workers_that_do_not_hear(launch
     assert process.wait(timeout=30) == 130
     assert time.monotonic() - told < GRACE_SECONDS / 2
     assert not [worker for worker in workers if worker.is_running()]
+
+
+# Workers note how many they are, and are done when 1 is alone after others were.
+RESIZED = """
+place = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {"worker": [""]})
+count = len(place["worker"])
+signal.signal(signal.SIGTERM, lambda *_: fail("PreemptedError", "told to stop"))
+if index == 0:
+    with (group / "counts").open("a") as file: file.write(f"{count}\\n")
+(own / "ready").touch()
+until(lambda: (group / "done").exists())
+"""
+
+
+def test_a_group_goes_on_with_as_many_workers_as_are_asked_for(world):
+    counts = world.folder / "counts"
+
+    def seen(lines):
+        return counts.exists() and counts.read_text().split() == lines
+
+    def ask():
+        for number, lines in ((2, ["1"]), (3, ["1", "2"]), (1, ["1", "2"])):
+            while not seen(lines):
+                time.sleep(0.05)
+            assert resizing.running(world.folder.parent) == [world.folder]
+            resizing.ask(world.folder, number)
+            time.sleep(1.5 if number == 3 else 0)
+        while not seen(["1", "2", "1"]):
+            time.sleep(0.05)
+        (world.folder / "done").touch()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    world.run(RESIZED, workers=1, allowed=lambda workers: workers != 3)
+    asking.join()
+    assert seen(["1", "2", "1"])
+    assert not world.pauses
+    assert resizing.running(world.folder.parent) == []
+
+
+def test_a_request_counts_for_the_launcher_that_is_at_work_and_for_no_later_one(world):
+    resizing.ask(world.folder, 3)
+    world.run(SHOW, workers=1)
+    assert not (world.folder / "worker-1").exists()
+
+
+def test_two_launchers_in_one_folder_are_refused(world):
+    with resizing.accepting(world.folder):
+        failure = world.failure("pass", UserError)
+    assert str(world.folder) in failure.message

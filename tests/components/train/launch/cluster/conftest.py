@@ -47,14 +47,16 @@ class World:
         self.cluster.tick(seconds)
         self.between(self.paused)
 
-    def run(self, workers=2, restarts=3, own=None, pause=None, **changed):
+    def run(self, workers=2, restarts=3, own=None, pause=None, allowed=lambda workers: True, **changed):
         configuration = kubernetes.client.Configuration(host=self.server.url)
         configuration.retries = False
         settings = JobConfig.from_mapping({**self.settings.to_dict(), **changed})
         with kubernetes.client.ApiClient(configuration) as client:
             pause = pause or self.pause
             api = Api(client, "hopline", pause)
-            run_workers(ARGUMENTS, workers, self.training, restarts, settings, api=api, own=own, pause=pause)
+            run_workers(
+                ARGUMENTS, workers, self.training, restarts, settings, allowed=allowed, api=api, own=own, pause=pause
+            )
 
     def failure(self, error, **changed):
         with pytest.raises(error) as caught:
