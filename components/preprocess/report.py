@@ -202,7 +202,7 @@ def _decoded(ids: Sequence[int], words: Sequence[str]) -> str:
 
 
 def _origin(manifest: Manifest, words: Sequence[str]) -> str:
-    rows = [["examples", manifest.id], ["corpus fingerprint", str(manifest.facts["fingerprint"])]]
+    rows = [["corpus fingerprint", str(manifest.facts["fingerprint"])]]
     rows += [["vocabulary of model", model] for name, model in manifest.parents.items() if name == "vocabulary"]
     rows += [["vocabulary", f"{len(words):,} words"]]
     rows += [

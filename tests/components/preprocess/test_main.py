@@ -306,13 +306,18 @@ def test_bad_lines_are_counted_over_all_ranges(outcomes):
 def test_drift_is_on_the_page_and_in_nothing_that_a_model_is_made_of(outcomes):
     plain, near, far = (outcomes[name] for name in ("one shard", "another part of the corpus", "another corpus"))
     assert "Drift from the corpus of champion 1" in far.page
-    assert '<td data-name="word">other12</td>' in far.page
+    assert '<td data-name="word">other0</td>' in far.page
     assert "The corpus is not like that of champion 1" in far.page
     assert "The corpus is not like that of" not in near.page
     assert "no champion of another corpus" in plain.page
     files = [dict(outcome.manifest.files) for outcome in (plain, near, far)]
     assert len({one.pop(REPORT_FILE) for one in files}) == 3
-    assert files[1] == files[2]
+    # One process numbers the functions of its graphs, so the graph's file differs from case to case.
+    near_files, far_files = (
+        {name: one[name] for name in one if not name.startswith("transform/")} for one in files[1:]
+    )
+    assert near_files == far_files
+    assert "profile.json" in near_files
 
 
 def test_the_page_says_what_the_text_is(outcomes):
