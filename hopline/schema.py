@@ -37,7 +37,9 @@ STATISTICS_FILE = "statistics.json"
 
 OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --output of `hopline run`: known by these
 
-WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
+WEBHOOK_VARIABLE = (
+    "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that gets a POST when a run has failed
+)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
             raise  # Popen's own exit waits for it
     if code != ExitCode.DONE:
         error = read_failure(failure)
-        if error is None:  # it was killed, or fell before it could say why
+        if error is None:  # it was killed, or crashed before it could write why
             error = failure_of(module, code)
             with contextlib.suppress(OSError):
                 write_failure(failure, module, error)

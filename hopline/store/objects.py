@@ -1,4 +1,4 @@
-"""The objects below one prefix of an object store, with patience and resumption.
+"""The objects below one prefix of an object store, with retries and resumption.
 
 `hopline.store.bucket` is what a store is; `hopline.store.trees` copies whole trees.
 """

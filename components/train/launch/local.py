@@ -1,4 +1,4 @@
-"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one falls."""
+"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one fails."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ def run_workers(
 ) -> None:
     """Runs `workers` worker processes until all are done.
 
-    When one falls, the others cannot go on (the next exchange waits for it): all are ended and started again from the
+    When one fails, the others cannot go on (the next exchange waits for it): all are ended and started again from the
     newest checkpoint.  Not for an error that another try cannot mend: the user's, divergence, a disk without room.  A
     KeyboardInterrupt here lets the workers save before it goes on.
 
@@ -43,7 +43,7 @@ def run_workers(
         pause: sleeps so many seconds before a restart.
 
     Raises:
-        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
+        HoplineError: the failure, as the worker that caused it reported it, or how that worker ended.
     """
     checkpoints = training / checkpoint.FOLDER
     reached, tries = checkpoint.repair(checkpoints), 0

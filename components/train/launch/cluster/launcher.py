@@ -1,7 +1,7 @@
 """Runs the workers as an Indexed Job on a Kubernetes cluster, and watches it to its end.
 
 The launcher looks every few seconds at what is there and acts on that alone: it keeps nothing in mind that a launcher
-started again in its place would miss.  Kubernetes starts fallen workers again; what it does so for, and how often, is
+started again in its place would miss.  Kubernetes starts failed workers again; what it does so for, and how often, is
 in k8s/base/training-job.yaml.
 """
 
@@ -59,7 +59,7 @@ def run_workers(
 
     Raises:
         UserError: the cluster refuses the Job, cannot start it, or has another one for the same folder.
-        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
+        HoplineError: the failure, as the worker that caused it reported it, or how that worker ended.
     """
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
