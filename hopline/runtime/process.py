@@ -81,7 +81,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def follow_parent() -> None:
     """Ends this process soon after the one named in its environment has ended.
 
-    A process without that variable (started by hand, or alone in a container) follows nobody.
+    A process without that variable (started by hand, or alone in a container) follows no process.
     """
     identity = os.environ.get(PARENT_VARIABLE, "")
     if not identity:

@@ -1,6 +1,6 @@
 """A check, its answer, and the table of all answers.
 
-No check raises and none hangs: what it meets that nobody foresaw is an answer too.
+No check raises and none hangs: an error that was not foreseen is an answer too.
 """
 
 import threading

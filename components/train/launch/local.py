@@ -97,7 +97,7 @@ def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
 def reserved_ports(count: int) -> Iterator[list[int]]:
     """Free loopback ports that no other program can take while the block runs.
 
-    Each stays bound by a socket that never listens.  The kernel hands such a port to nobody who asks for any port,
+    Each stays bound by a socket that never listens.  The kernel gives such a port to no program that asks for any port,
     but lets a server that asks for it by number listen there, as both set SO_REUSEADDR.
     """
     with contextlib.ExitStack() as stack:

@@ -42,7 +42,7 @@ def run_workers(
     """Runs `workers` worker pods until the chief is done; leaves nothing of them in the cluster.
 
     A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
-    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless somebody else holds it, upon which the
+    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless another launcher holds it, upon which the
     workers save, and goes on.
 
     Args:
@@ -154,7 +154,7 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
     while True:
         found = launch.api.get("Job", launch.objects.name)
         if found is None or found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
-            if _is_finished(launch.training):  # whoever removed the Job saw its end before us
+            if _is_finished(launch.training):  # another launcher saw the end first, and removed the Job
                 return None
             raise PreemptedError(
                 f"the Job {launch.objects.name} was deleted by someone else",
