@@ -2,21 +2,33 @@
 
     python -m tests.mutants [--minutes 10] [MODULE ...]
 
-cosmic-ray makes the mutants.  It changes files in place, so all of it happens in a copy in build/mutants, and what is
-finished there is not tried again.  A mutant that survives shows a test that is missing, code that does nothing, or
-equal code.
+cosmic-ray's operators make the mutants.  No file is changed: each mutant lives in a child process, a fork of one that
+has imported pytest and what the tests need of others' packages, so that one mutant costs a fraction of a second.  They are
+tried in an order that is the same each time; --minutes ends a module's turn.
+
+A mutant that survives shows a test that is missing, code that does nothing, or equal code.
 """
 
 import argparse
-import json
-import shutil
-import subprocess
+import difflib
+import importlib
+import os
+import random
+import signal
 import sys
+import time
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "build" / "mutants"
-SECONDS = 120.0  # for the tests of one mutant; one that takes longer counts as noticed
+SECONDS = 300  # for the tests of one mutant; one that takes longer counts as noticed
+OURS = ("hopline", "components", "pipelines", "tests", "benchmarks")
+UNFORKABLE = ("tensorflow", "keras", "jax")  # start threads: each child imports them itself
 
 # A module to the tests that must notice its mutants.
 TARGETS = {
@@ -30,62 +42,95 @@ TARGETS = {
 DEFAULT = ("pipelines/kubeflow/schedule_plan.py", "components/evaluate/decide.py")  # pure, and tested in a second
 
 
-def copy_tree() -> Path:
-    """The tracked files as they are now; those that did not change keep their time."""
-    tree = FOLDER / "tree"
-    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
-        source, target = ROOT / name, tree / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    return tree
+def mutants(source: str) -> Iterator[str]:
+    """Every mutant of the source, by operator and place."""
+    for name in operator_names():
+        operator = get_operator(name)
+        if not operator.arguments():
+            occurrence = 0
+            while (mutant := mutate_code(source, operator(), occurrence)) is not None:
+                yield mutant
+                occurrence += 1
 
 
-def mutate(module: str, tree: Path, seconds: float) -> list[dict[str, object]]:
-    """Tries the mutants of the module for so long, and returns those that survived, by place."""
-    session = FOLDER / (module.replace("/", ".") + ".sqlite")
-    config = session.with_suffix(".toml")
-    tests = f"{sys.executable} -m pytest -q -x -p no:cacheprovider {TARGETS[module]}"
-    config.write_text(
-        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {SECONDS}\nexcluded-modules = []\n'
-        f'test-command = "{tests}"\n\n[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    program = str(Path(sys.executable).with_name("cosmic-ray"))
-    source = (ROOT / module).read_text()
-    if not session.exists() or session.stat().st_mtime < (ROOT / module).stat().st_mtime:
-        subprocess.run([program, "init", "--force", str(config), str(session)], cwd=tree, check=True)
-    subprocess.run([program, "baseline", str(config)], cwd=tree, check=True)  # else every mutant would be noticed
-    try:
-        subprocess.run([program, "exec", str(config), str(session)], cwd=tree, check=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        (tree / module).write_text(source)  # the mutant that was being tried
-    dump = subprocess.run([program, "dump", str(session)], cwd=tree, check=True, capture_output=True, text=True).stdout
-    items = [json.loads(line) for line in dump.splitlines()]
-    done = [(work, result) for work, result in items if result]
-    survived = [
-        {**work["mutations"][0], "diff": result["diff"]}
-        for work, result in done
-        if result["test_outcome"] == "survived"
-    ]
-    print(f"{module}: {len(done)} of {len(items)} mutants tried, {len(survived)} survived", flush=True)
-    return survived
+def tests_pass(module: str, source: str, tests: str) -> bool:
+    """Whether the tests pass with `source` in the place of the module, in a child process."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(SECONDS)
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            _put_in_place(module, source)
+            os._exit(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", tests])))
+        except BaseException:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _put_in_place(module: str, source: str) -> None:
+    name = module.removesuffix(".py").replace("/", ".")
+    package, _, last = name.rpartition(".")
+    made = types.ModuleType(name)
+    made.__file__, made.__package__ = str(ROOT / module), package
+    sys.modules[name] = made
+    exec(compile(source, module, "exec"), made.__dict__)
+    setattr(importlib.import_module(package), last, made)
+
+
+def import_what_tests_need(tests: str) -> None:
+    """Imports here, once, the packages of others that a child had to import."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        pytest.main(["-q", "-x", "-p", "no:cacheprovider", tests])
+        found = {name.partition(".")[0] for name in sys.modules} - {*OURS, *UNFORKABLE}
+        os.write(writing, "\n".join(sorted(found)).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as names:
+        wanted = names.read().split("\n")
+    os.wait()
+    for name in wanted:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            print(f"not imported beforehand: {name}: {error}", file=sys.stderr)
+
+
+def survivors(module: str, seconds: float) -> list[str]:
+    """Tries mutants of the module for so long; the differences of those that no test notices."""
+    source, tests = (ROOT / module).read_text(encoding="utf-8"), TARGETS[module]
+    import_what_tests_need(tests)
+    if not tests_pass(module, source, tests):
+        raise SystemExit(f"{tests} fails without a mutation")
+    every = list(mutants(source))
+    random.Random(0).shuffle(every)
+    ends, tried, found = time.monotonic() + seconds, 0, []
+    for mutant in every:
+        if time.monotonic() > ends:
+            break
+        tried += 1
+        if tests_pass(module, mutant, tests):
+            lines = difflib.unified_diff(source.splitlines(), mutant.splitlines(), module, module, lineterm="", n=1)
+            found.append("\n".join(lines))
+            print(found[-1], flush=True)
+    print(f"{module}: {tried} of {len(every)} mutants tried, {len(found)} survived", flush=True)
+    return found
 
 
 def main() -> int:
     """Tries the mutants of the modules named; 1 if one survived."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.partition("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TARGETS)}; default: the first two")
     parser.add_argument("--minutes", type=float, default=10.0, help="for each module (%(default)s)")
     options = parser.parse_args()
     if unknown := set(options.modules) - TARGETS.keys():
         parser.error(f"no tests are named for {', '.join(sorted(unknown))}")
-    tree, survived = copy_tree(), []
-    for module in options.modules or DEFAULT:
-        found = mutate(module, tree, 60 * options.minutes)
-        survived += found
-        for mutant in found:
-            print(mutant["diff"])
-    return int(bool(survived))
+    os.chdir(ROOT)
+    found = [survivors(module, 60 * options.minutes) for module in options.modules or DEFAULT]
+    return int(any(found))
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ def run_workers(
     """Runs `workers` worker pods until the chief is done; leaves nothing of them in the cluster.
 
     A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
-    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless another launcher holds it, upon which the
-    workers save, and goes on.
+    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless another launcher holds it; the workers
+    then save; and the interrupt goes on.
 
     Args:
         arguments: command line of every worker.
