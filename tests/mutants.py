@@ -3,8 +3,8 @@
     python -m tests.mutants [--minutes 10] [MODULE ...]
 
 cosmic-ray's operators make the mutants.  No file is changed: each mutant lives in a child process, a fork of one that
-has imported pytest and what the tests need of others' packages, so that one mutant costs a fraction of a second.  They are
-tried in an order that is the same each time; --minutes ends a module's turn.
+has imported pytest and what the tests need of others' packages, so that one mutant costs a fraction of a second.
+They are tried in an order that is the same each time; --minutes ends a module's turn.
 
 A mutant that survives shows a test that is missing, code that does nothing, or equal code.
 """
