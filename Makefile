@@ -76,7 +76,7 @@ kind-down: ## remove the cluster, and all that it holds
 	TAG=$(TAG) k8s/kind/kind.sh down
 
 ##@ While working
-.PHONY: test check docs fmt compile bench quality constraints sbom clean
+.PHONY: test check docs fmt compile dist mutants bench quality constraints sbom clean
 test: setup ## run the tests: no network, GPU or cluster needed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
 
@@ -98,6 +98,17 @@ fmt: setup ## format, and mend what the linter can mend
 compile: setup ## write the Kubeflow pipeline to build/pipeline.yaml
 	@mkdir -p build
 	$(BIN)/hopline compile --config $(CONFIG) --output build/pipeline.yaml
+
+mutants: setup ## change small things and see whether a test notices (MODULES, MINUTES for each); see tests/mutants.py
+	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),10) $(MODULES)
+
+DIST ?= build/dist
+dist: setup ## make an sdist, and from it a wheel, in build/dist (DIST may be set)
+	rm -f $(DIST)/hopline-*
+	mkdir -p $(DIST)
+	$(BIN)/python -c 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])' $(abspath $(DIST))
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir $(DIST) $(DIST)/hopline-$(VERSION).tar.gz
 
 bench: setup ## measure training throughput against the textbook form
 	$(BIN)/python -m benchmarks.train_throughput

@@ -16,7 +16,7 @@ class Step:
         writes: what it leaves, in words; the folder first.
         artifact: the name of the output that is its directory; "" for a step that leaves none.
         kept: whether the folder of a local run keeps that directory.
-        record: the record that its log carries for whoever follows the run (`hopline.runtime.records`); "" for none
+        record: the record in its log for commands that follow the run (`hopline.runtime.records`); "" for none
             but a failure's.
     """
 

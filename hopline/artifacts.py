@@ -32,7 +32,7 @@ from hopline.store import folders
 
 SCHEMA_VERSION = 1
 KEPT_RESULTS = 4  # finished ones, per step in the work folder; older ones are removed
-KEPT_UNFINISHED = 16  # works in progress, likewise: whoever kills more trainings than this does not mean to continue
+KEPT_UNFINISHED = 16  # works in progress, likewise: more than this many killed trainings are not meant to continue
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras", "numpy")  # libraries that determine what a step computes
 _SCRATCH = "scratch"
 _RECORDED_VERSIONS = ("tensorflow", "tensorflow-cpu", "keras", "tensorflow-transform", "apache-beam", "numpy")
@@ -289,7 +289,7 @@ def _last_change(slot: Path) -> float:
     times = [slot.stat().st_mtime]
     for parent, names, _ in os.walk(slot / _SCRATCH):
         for name in (".", *names):
-            with contextlib.suppress(FileNotFoundError):  # whoever works there removes as well
+            with contextlib.suppress(FileNotFoundError):  # another process may remove it at the same time
                 times.append((Path(parent) / name).stat().st_mtime)
     return max(times)
 

@@ -41,7 +41,9 @@ REPORT_FILE = "report.html"
 
 OUTPUT_LOCK, OUTPUT_CACHE, OUTPUT_RUNS = "lock", "cache", "runs"  # in the --output of `hopline run`: known by these
 
-WEBHOOK_VARIABLE = "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that is told how a run ended
+WEBHOOK_VARIABLE = (
+    "HOPLINE_WEBHOOK_URL"  # in the environment of the step notify: a URL that gets a POST when a run has failed
+)
 
 # Annotations of a Job: the number of workers that is asked for; how far its training is (in percent, in seconds, and
 # the values beside them, such as the loss, as JSON).

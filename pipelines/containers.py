@@ -1,9 +1,9 @@
 """`hopline run --runner docker`: each step in its image, on the Docker engine of this machine.
 
 A step runs as a user without rights, on a read-only root and without a network, unless it is to use an object store
-(`pipelines.reach`); it sees the output folder and, to read, the corpus.  A container does not die with whoever started
-it, so each carries the output folder in a label: what is found with it while no run is using that folder was left
-behind.
+(`pipelines.reach`); it sees the output folder and, to read, the corpus.  A container does not end with the process
+that started it, so each carries the output folder in a label: a container with that label, while no run is using the
+folder, was left behind.
 """
 
 import contextlib

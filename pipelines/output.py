@@ -2,7 +2,7 @@
 
 Work in progress is local always, for a lock and a cache need a disk:
 
-    <folder>/lock            held by the run; a killed run's lock falls with it
+    <folder>/lock            held by the run; a killed run's lock is released with its process
     <folder>/cache/          the steps' work folder: a killed run is found again there
     <folder>/runs/<id>/      one run; with a failure.json if it failed
 

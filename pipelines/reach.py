@@ -1,4 +1,4 @@
-"""What the container of a step needs to reach an object store: a network and the credentials of whoever runs it.
+"""What the container of a step needs to reach an object store: a network and the credentials of the user who runs it.
 
 A container gets them only if its own arguments name a store.  Credentials go by environment and as files mounted
 read-only, never by argument: those are in the log.
@@ -36,7 +36,7 @@ def store_options(command: Sequence[str], environment: Mapping[str, str], home: 
 
     Args:
         command: kfp's, with the task's arguments.
-        environment: of whoever runs the pipeline.
+        environment: of the process that runs the pipeline.
         home: the folder where the clients of the stores look for credentials.
 
     Returns:

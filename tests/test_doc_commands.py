@@ -30,7 +30,7 @@ TESTED = {
     "hopline serve": "tests/components/use/test_serve.py",
     "hopline submit": "tests/pipelines/kubeflow/test_commands.py",
     "make image-gpu": "tests/test_images.py",
-    "make images": "tests/test_images.py",
+    "make images": "tests/docker/conftest.py",
     "make kind-down": "tests/k8s/test_kind.py",
     "make kind-run": "tests/k8s/test_kind.py",
     "make kind-up": "tests/k8s/test_kind.py",

@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program; it ends when it is told to, or with an error if there is nothing to serve."""
+    """The program; it ends on SIGTERM, or with an error if there is nothing to serve."""
     return run(_STEP, arguments(), _follow, argv)
 
 

@@ -36,7 +36,7 @@ class Follower:
 
     Args:
         registry: is only read.
-        models: the server's base path for the model; nobody else writes it.
+        models: the server's base path for the model; no other process writes it.
         work: on the same file system, so that files need not be copied.
         server: tells when a version answers.
         config: the server's, if the champion is to have a label.

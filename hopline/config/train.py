@@ -63,7 +63,7 @@ class TrainConfig(Section):
     freeze_epochs: int = 0  # at the start, in which the tables that embed words stay as they are
     precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
-    restarts: int = 3  # of all workers after one fell, without progress in between; 0 for none
+    restarts: int = 3  # of all workers after one failed, without progress in between; 0 for none
 
     def __post_init__(self) -> None:
         for key in ("workers", "sequences", "targets", "epochs"):

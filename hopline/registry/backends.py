@@ -113,7 +113,7 @@ class LocalBackend:
         if over is None and (self._path / name).exists():
             raise ConflictError(f"{self._path / name} exists")
         (self._path / name).parent.mkdir(exist_ok=True)
-        folders.write_json(self._path / name, value)  # nobody else has written it since: the writer holds the lock
+        folders.write_json(self._path / name, value)  # no other process has written it since: this one holds the lock
 
     def write_text(self, name: str, text: str) -> None:
         folders.write_text(self._path / name, text)
@@ -211,7 +211,7 @@ class ObjectStoreBackend:
             return artifacts.verify(self.fetch(version, Path(folder, "version"), step), MODEL)
 
     def _require_readable(self, version: int) -> None:
-        """Raises `UserError` if there is no such version, or a newer hopline made it: told before files are read."""
+        """Raises `UserError` if there is no such version, or a newer hopline made it: checked before files are read."""
         found = self._store.read(f"{VERSIONS}/{version}/{schema.MANIFEST}")
         artifacts.parse_manifest(found[0].decode(errors="replace") if found else "", self._version(version), MODEL)
 

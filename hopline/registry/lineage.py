@@ -19,7 +19,7 @@ class Reign:
         since: UTC, ISO 8601.
         until: likewise; None if it still is.
         rollback: whether a rollback began it.
-        history: number of the entry that began it; what came first is told by this, for a clock may go back.
+        history: number of the entry that began it; the order follows it, since a clock may go back.
     """
 
     since: str

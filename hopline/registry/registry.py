@@ -10,7 +10,7 @@
 It lies in a local folder or in an object store (`hopline.registry.backends`).  A promotion writes, in this order: 1.
 the version, whole, and its card; 2. the pointer, over the one it was decided against and no other, so of several
 promotions exactly one wins; 3. the history entry, which is the pointer's text; 4. the page.  Killed before 2 it never
-happened: the old champion stands, and nobody reads what it left.  Killed before 3 or 4 it stands, and the next writer
+happened: the old champion stands, and nothing reads what it left.  Killed before 3 or 4 it stands, and the next writer
 or `hopline models verify` adds what is missing.
 
 In a folder the version has its entry's number, and replaces what a killed promotion left there.  In an object store

@@ -61,7 +61,7 @@ def prune(registry: Registry, keep: int, report: Callable[[int], None] = lambda 
     Args:
         registry: to remove from.
         keep: how many of the newest versions stay, besides the champion and its predecessor.
-        report: is told of each version when it is removed.
+        report: called with each version when it is removed.
 
     Returns:
         The numbers of those removed.

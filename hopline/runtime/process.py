@@ -82,7 +82,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def follow_parent() -> None:
     """Ends this process soon after the one named in its environment has ended.
 
-    A process without that variable (started by hand, or alone in a container) follows nobody.
+    A process without that variable (started by hand, or alone in a container) follows no process.
     """
     identity = os.environ.get(PARENT_VARIABLE, "")
     if not identity:
@@ -113,7 +113,7 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
             raise  # Popen's own exit waits for it
     if code != ExitCode.DONE:
         error = read_failure(failure)
-        if error is None:  # it was killed, or fell before it could say why
+        if error is None:  # it was killed, or crashed before it could write why
             error = failure_of(module, code)
             with contextlib.suppress(OSError):
                 write_failure(failure, module, error)

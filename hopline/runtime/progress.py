@@ -52,7 +52,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from the rate; None while it cannot be told."""
+        """Estimated from the rate; None while there is no rate."""
         return (self.total - self.done) / self.rate if self.total and self.rate else None
 
     def update(self, done: int, **values: float) -> None:

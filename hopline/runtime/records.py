@@ -1,4 +1,4 @@
-"""What a step tells to whoever reads its log: lines of JSON behind a mark.
+"""Records that a step prints for programs that read its log: lines of JSON behind a mark.
 
 Of what a task on a cluster has found out, Kubeflow's API shows nothing but the log of its pod.
 """

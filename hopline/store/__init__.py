@@ -1,1 +1,1 @@
-"""Local folders, and objects in gs:// and s3://: written whole or not at all, copied with patience."""
+"""Local folders, and objects in gs:// and s3://: written whole or not at all, copied with retries."""

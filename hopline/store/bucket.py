@@ -81,7 +81,7 @@ class Bucket(Protocol):
         """
 
     def upload(self, path: Path, name: str, sha256: str, report: Callable[[int], None]) -> None:
-        """Writes the file whole; `report` is told how many bytes were taken from it."""
+        """Writes the file whole; `report` is called with the number of bytes that were taken from it."""
 
     def delete(self, name: str) -> None:
         """Deletes the object; its absence is no error."""

@@ -91,7 +91,7 @@ def link(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`; it falls with the process, however that ends.
+    """Holds an exclusive lock on the file `path`; the kernel releases it when the process ends, however that ends.
 
     The file holds the process id of its latest holder, for people.
 

@@ -37,7 +37,7 @@ class GoogleBucket:
         self._name = name
         try:
             self._bucket = storage.Client().bucket(name)
-        except (auth.DefaultCredentialsError, OSError) as error:  # OSError: no project can be told
+        except (auth.DefaultCredentialsError, OSError) as error:  # OSError: no project is known
             raise UserError(
                 f"gs://{name} cannot be used: {error}",
                 remedy="set GOOGLE_APPLICATION_CREDENTIALS, or run where a service account is",

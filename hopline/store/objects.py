@@ -1,4 +1,4 @@
-"""The objects below one prefix of an object store, with patience and resumption.
+"""The objects below one prefix of an object store, with retries and resumption.
 
 `hopline.store.bucket` is what a store is; `hopline.store.trees` copies whole trees.
 """
@@ -105,7 +105,7 @@ class Store:
             path: the file.
             name: of the object.
             sha256: of the file, where it is known already.
-            report: is told the number of bytes sent, which goes back when sending starts again.
+            report: called with the number of bytes sent, which goes back when sending starts again.
         """
         digest = sha256 or folders.file_digest(path)
 
@@ -135,7 +135,7 @@ class Store:
             version: that the object must be of; by default whatever is there.
             sha256: what the content must have; by default what was recorded when hopline uploaded it, if it did, or
                 else the MD5 that the store gives, if it does.
-            report: is told the number of bytes fetched.
+            report: called with the number of bytes fetched.
 
         Raises:
             UserError: the object does not exist.

@@ -1,6 +1,6 @@
 """A check, its answer, and the table of all answers.
 
-No check raises and none hangs: what it meets that nobody foresaw is an answer too.
+No check raises and none hangs: an error that was not foreseen is an answer too.
 """
 
 import threading
@@ -77,7 +77,7 @@ def _bounded(check: Check, limit: float) -> Answer:
             answers.append(missing(error.message, error.remedy))
         except HoplineError as error:
             answers.append(unknown(error.message, error.remedy))
-        except Exception as error:  # a doctor that falls ill helps nobody
+        except Exception as error:  # a check that raises must not end the others
             answers.append(unknown(f"{type(error).__name__}: {error}", "report this"))
 
     thread = threading.Thread(target=look, daemon=True)  # one that hangs must not hold up the end

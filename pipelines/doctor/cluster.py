@@ -22,7 +22,7 @@ from pipelines.kubeflow.connection import Connection, Server
 
 OLDEST_KUBERNETES = (1, 31)  # of a Job's success policy
 KUBEFLOW: Version = (2, 17)
-SELF = "self"  # instead of a service account: whoever the kubeconfig says we are
+SELF = "self"  # instead of a service account: the user of the kubeconfig
 RUNNER = "pipeline-runner"  # Kubeflow's own account for steps
 PROFILE = "default-editor"  # the same, in a namespace of a multi-user installation
 KUEUE = "kueue.x-k8s.io"
@@ -33,7 +33,7 @@ _ROLE = Path(__file__).parents[2] / "k8s" / "base" / "role.yaml"
 _SECONDS = (5.0, 10.0)  # to connect, to read
 _APPLY = "apply our overlay of this namespace: kubectl apply -k k8s/overlays/kubeflow (gke-kubeflow on GKE)"
 _FORBIDDEN, _NOT_FOUND = 403, 404
-# The object without its content: a Secret's is nobody's business here.
+# The object without its content: a Secret's is never read.
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 

@@ -135,7 +135,7 @@ class Client:
         return (self._read(run_of, each) for each in found)
 
     def terminate(self, identity: str) -> None:
-        """Ends the run with this id; one that has ended, or that somebody else is ending, is left as it is."""
+        """Ends the run with this id; one that has ended, or that is being ended, is left as it is."""
         try:
             self._connection.patiently("POST", f"{_API}/runs/{quote(identity, safe='')}:terminate")
         except UserError:  # it refuses for a run that has ended, and the second time
@@ -151,7 +151,7 @@ class Client:
                 raise
 
     def log(self, run: str, pod: str) -> str:
-        """What the container of the run's pod has printed so far; "" while there is none or nobody can tell."""
+        """What the container of the run's pod has printed so far; "" while there is none or it cannot be had."""
         if text := self._live_log(pod):
             return text
         path = f"/apis/v1alpha1/runs/{quote(run, safe='')}/nodes/{quote(pod, safe='')}/log"
@@ -219,7 +219,7 @@ class Client:
             # By default Kubernetes would remove a schedule's workflows with it, in the middle of their work.
             self._connection.patiently("DELETE", _recurring(identity), query={"propagation_policy": "ORPHAN"})
         except NotFoundError:
-            return  # an answer was lost, or somebody else was faster
+            return  # an answer was lost, or another client was faster
 
     def _pipeline(self, name: str) -> Json | None:
         try:

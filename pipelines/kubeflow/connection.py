@@ -221,7 +221,7 @@ class _Client(kfp.Client):
 
 
 class _TokenFile(kfp.client.TokenCredentialsBase):
-    """Credentials from a file that somebody else keeps fresh."""
+    """Credentials from a file that another program renews."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -41,7 +41,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it is now; one that somebody has `terminated` ends as FAILED, like others."""
+    """A run as it is now; one that was `terminated` ends as FAILED, like others."""
 
     id: str
     name: str

@@ -13,7 +13,7 @@ from pipelines.kubeflow.schedule_plan import MARK, Step, Wanted, next_step
 
 _SETTLE_SECONDS = 10.0  # in which a run that a schedule has just started appears in the server's list
 RECENT = 200  # runs of a schedule that are looked at; one that fires each hour has thousands
-_STEPS = 50  # more than any number of leftovers takes: somebody else wants something else at the same time
+_STEPS = 50  # more than any number of leftovers takes: another command works towards another schedule at the same time
 _POLL_SECONDS = 2.0
 
 _END_SECONDS = 300.0  # for a run that was told to end; training saves within a minute
@@ -37,7 +37,7 @@ def apply(client: Client, wanted: Wanted, say: Say, sleep: Sleep = time.sleep) -
         sleep: sleeps so many seconds.
 
     Raises:
-        InternalError: somebody else wants something else at the same time.
+        InternalError: another command works towards another schedule at the same time.
         UserError: as for `next_step`.
     """
     done: list[Step] = []

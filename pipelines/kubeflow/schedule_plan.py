@@ -1,8 +1,8 @@
 """What must be done so that a server's schedules of one name become what a configuration says: no request is made here.
 
 A schedule (in Kubeflow's words a recurring run) can be made, enabled, disabled and deleted, but not changed.  So a
-change replaces it, one step at a time, and before each step the server is asked anew; whoever is killed between two
-steps, or meets another one at work, leaves what the next one takes on:
+change replaces it, one step at a time, and before each step the server is asked anew.  A command that is killed between
+two steps, or meets another one at work, leaves a state from which the next command goes on:
 
     1. what is wanted is not there          make it, disabled
     2. another one of the name is enabled   disable it
@@ -97,7 +97,7 @@ def next_step(wanted: Wanted, found: Sequence[RecurringRun], left: AbstractSet[s
         left: ids of those that are not to be deleted yet.
 
     Raises:
-        UserError: one of them was made by somebody else.
+        UserError: one of them was not made by `hopline schedule apply`.
     """
     if foreign := [run.id for run in found if not run.description.startswith(MARK)]:
         raise UserError(
@@ -129,7 +129,7 @@ def outline(wanted: Wanted, found: Sequence[RecurringRun], names: Mapping[str, s
         names: of versions and experiments, by their ids.
 
     Raises:
-        UserError: one of them was made by somebody else.
+        UserError: one of them was not made by `hopline schedule apply`.
     """
     if next_step(wanted, found) is None:
         return []

@@ -1,4 +1,4 @@
-"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one falls."""
+"""Runs the workers on this machine, and starts them all again from the newest checkpoint when one fails."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ def run_workers(
 ) -> None:
     """Runs `workers` worker processes until all are done.
 
-    When one falls, the others cannot go on (the next exchange waits for it): all are ended and started again from the
+    When one fails, the others cannot go on (the next exchange waits for it): all are ended and started again from the
     newest checkpoint.  Not for an error that another try cannot mend: the user's, divergence, a disk without room.  A
     KeyboardInterrupt here lets the workers save before it goes on.
 
@@ -49,7 +49,7 @@ def run_workers(
         pause: sleeps so many seconds before a restart.
 
     Raises:
-        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
+        HoplineError: the failure, as the worker that caused it reported it, or how that worker ended.
     """
     checkpoints = training / checkpoint.FOLDER
     with resizing.accepting(training):
@@ -130,7 +130,7 @@ def cluster(ports: Sequence[int], index: int) -> dict[str, str]:
 def reserved_ports(count: int) -> Iterator[list[int]]:
     """Free loopback ports that no other program can take while the block runs.
 
-    Each stays bound by a socket that never listens.  The kernel hands such a port to nobody who asks for any port,
+    Each stays bound by a socket that never listens.  The kernel gives such a port to no program that asks for any port,
     but lets a server that asks for it by number listen there, as both set SO_REUSEADDR.
     """
     with contextlib.ExitStack() as stack:

@@ -95,7 +95,7 @@ class StoredTraining:
         return trees
 
     def _damage(self, name: str, files: set[str]) -> str:
-        """What can be told, without fetching it, to be wrong with the checkpoint `name`; "" for nothing."""
+        """What is wrong with the checkpoint `name`, by its manifest and the listing; "" for nothing."""
         found = self._store.read(f"{name}/{MANIFEST}")
         try:
             manifest = parse_manifest(found[0].decode() if found else "", f"{self._uri}/{name}", checkpoint.KIND)

@@ -115,3 +115,8 @@ def test_the_outline_tells_what_apply_would_change(wanted, found, lines):
 def test_the_outline_does_not_speak_of_a_schedule_that_somebody_else_made():
     with pytest.raises(UserError, match="other"):
         outline(WANTED, [present("other", enabled=True, mark="Created in the UI")], {})
+
+
+def test_the_outline_does_not_pause_what_is_paused_already():
+    lines = outline(PAUSED, [OLDER], {"v2": "abc", "v0": "zzz"})
+    assert lines == ["version: zzz -> abc", "delete older, an old one, when none of its runs is active"]

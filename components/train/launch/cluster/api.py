@@ -34,7 +34,7 @@ _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _TOO_MANY = 400, 404, 409, 429
 
 
 class UnreachableError(InternalError):
-    """The API server did not answer for as long as we had patience."""
+    """The API server did not answer before the time for retries was over."""
 
 
 class Api:
@@ -103,7 +103,7 @@ class Api:
         return list(json.loads(text or b"{}").get("items", []))
 
     def log(self, pod: str, **query: str) -> str:
-        """The log of a pod; "" while there is none or nobody can tell.  Asks once: the next time may do better."""
+        """The log of a pod; "" while there is none or it cannot be had.  One attempt."""
         known = {_BAD_REQUEST, _NOT_FOUND}
         try:
             text = self._request("GET", f"{self._path('Pod', pod)}/log", query=query, known=known, patience=0)

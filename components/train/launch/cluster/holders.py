@@ -46,7 +46,7 @@ def adopt(api: Api, name: str, uid: str, own: Manifest | None, change: Manifest)
 
 
 def release(api: Api, name: str, uid: str, own: Manifest | None) -> None:
-    """Gives the Job up, and deletes it if nobody else holds it.  What went before matters more than if this fails."""
+    """Gives the Job up, and deletes it if no other launcher holds it.  A failure here never hides an earlier one."""
     try:
         for _ in range(_TRIES):
             job = api.get("Job", name, patience=_LEAVING_SECONDS)

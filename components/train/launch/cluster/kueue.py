@@ -52,7 +52,7 @@ def waiting(api: Api, job: Manifest) -> Obstacle | None:
             remedy="leave job.queue empty, or install Kueue",
         )
     why = next((why for workload in workloads if (why := _why(workload))), "Kueue has not looked at it yet")
-    # Of a queue that is not there nobody knows whether it will be.
+    # A queue that is not there may still be made.
     return Obstacle(f"queued in {queue}: {why}", SOON_SECONDS if "doesn't exist" in why else 0)
 
 

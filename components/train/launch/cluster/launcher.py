@@ -1,7 +1,7 @@
 """Runs the workers as an Indexed Job on a Kubernetes cluster, and watches it to its end.
 
 The launcher looks every few seconds at what is there and acts on that alone: it keeps nothing in mind that a launcher
-started again in its place would miss.  Kubernetes starts fallen workers again; what it does so for, and how often, is
+started again in its place would miss.  Kubernetes starts failed workers again; what it does so for, and how often, is
 in k8s/base/training-job.yaml.
 """
 
@@ -44,8 +44,8 @@ def run_workers(
     """Runs `workers` worker pods until the chief is done; leaves nothing of them in the cluster.
 
     A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
-    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless somebody else holds it, upon which the
-    workers save, and goes on.  Another number of workers may be asked for while they work (`resize`).
+    watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless another launcher holds it; the workers
+    then save; and the interrupt goes on.  Another number of workers may be asked for while they work (`resize`).
 
     Args:
         arguments: command line of every worker.
@@ -62,7 +62,7 @@ def run_workers(
 
     Raises:
         UserError: the cluster refuses the Job, cannot start it, or has another one for the same folder.
-        HoplineError: the failure, as the worker that caused it told it, or how that worker ended.
+        HoplineError: the failure, as the worker that caused it reported it, or how that worker ended.
     """
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
@@ -196,7 +196,7 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
         if found is None or found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
             if resized := _replaced(launch, found):
                 return resized
-            if _is_finished(launch.training):  # whoever removed the Job saw its end before us
+            if _is_finished(launch.training):  # another launcher saw the end first, and removed the Job
                 return None
             raise PreemptedError(
                 f"the Job {launch.objects.name} was deleted by someone else",

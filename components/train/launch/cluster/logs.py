@@ -57,7 +57,7 @@ class ChiefLog:
 
 
 def last_lines(api: Api, pod: str, count: int) -> list[str]:
-    """The last `count` lines that the pod's worker said; none if nobody can tell."""
+    """The last `count` lines that the pod's worker printed; none if the log cannot be had."""
     return plain(api.log(pod, tailLines=str(count)))
 
 

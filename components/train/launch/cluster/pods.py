@@ -1,4 +1,4 @@
-"""What the pods of a Job tell: who has not started and why, who has fallen and whose fault it was."""
+"""What the pods of a Job say: which workers have not started and why, which failed, and which failed first."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Fall:
+class WorkerFailure:
     """A worker that failed."""
 
     worker: int
@@ -99,30 +99,30 @@ def _unscheduled(pod: Manifest) -> str:
     return str(condition.get("message", "no node takes it")) if condition.get("status") == "False" else ""
 
 
-def fall_of(pod: Manifest) -> Fall | None:
+def failure_in(pod: Manifest) -> WorkerFailure | None:
     """How the worker failed; None while it has not."""
     if pod.get("status", {}).get("phase") != "Failed":
         return None
     worker = worker_of(pod)
-    return Fall(worker, name_of(pod), _error(f"worker {worker}", pod))
+    return WorkerFailure(worker, name_of(pod), _error(f"worker {worker}", pod))
 
 
-def blame(falls: list[Fall]) -> Fall:
-    """The likeliest cause among workers that fell together.
+def blame(failures: list[WorkerFailure]) -> WorkerFailure:
+    """The likeliest cause among workers that failed together.
 
     1. What a worker said for a reason of its own that trying again cannot mend; 2. one that was ended before it could
     say a word, or failed in another way; 3. one that the cluster, or a peer that was, told to stop; 4. a survivor that
     lost its peers.
     """
 
-    def rank(fall: Fall) -> int:
-        if isinstance(fall.error, LostPeersError):
+    def rank(failure: WorkerFailure) -> int:
+        if isinstance(failure.error, LostPeersError):
             return 4
-        if isinstance(fall.error, PreemptedError):
+        if isinstance(failure.error, PreemptedError):
             return 3
-        return 2 if isinstance(fall.error, InternalError) else 1
+        return 2 if isinstance(failure.error, InternalError) else 1
 
-    return min(falls, key=rank)
+    return min(failures, key=rank)
 
 
 def _error(worker: str, pod: Manifest) -> HoplineError:

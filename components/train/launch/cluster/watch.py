@@ -1,4 +1,4 @@
-"""One Job's course: the chief's log, workers that fall, workers that cannot start."""
+"""One Job's course: the chief's log, workers that fail, workers that cannot start."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from hopline.runtime.errors import HoplineError, InternalError, PreemptedError, 
 
 Manifest = dict[str, Any]
 
-# Survivors fail within seconds of a lost peer: who fell in this time fell together.
+# Survivors fail within seconds of a lost peer: workers that fail within this time have one cause.
 _SETTLE_SECONDS = 10.0
 _QUOTA_SECONDS = 300.0  # for a quota to be free
 _MOUNT_LOOKS = 15  # between two questions why a pod is still being made, or the Job still queued
@@ -20,7 +20,7 @@ _SPENT = {"BackoffLimitExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"}
 
 
 class SpentError(InternalError):
-    """Workers fell more often than they may be started again.
+    """Workers failed more often than they may be started again.
 
     Args:
         cause: why they did the last time.
@@ -51,10 +51,10 @@ class Watch:
         self._adopted = adopted
         self._log = ChiefLog(api, adopted=adopted)
         self._progress = ProgressNote(api)
-        self._known: set[str] = set()  # pods whose fall has been told
-        self._together: list[pods.Fall] = []  # falls that have not been told yet
+        self._known: set[str] = set()  # pods whose failure has been reported
+        self._together: list[pods.WorkerFailure] = []  # failures that have not been reported yet
         self._settling = 0.0  # seconds since the first of them
-        self._blamed: list[pods.Fall] = []  # one of each time that workers fell
+        self._blamed: list[pods.WorkerFailure] = []  # the first of each time that workers failed
         self._told = ""
         self._since: dict[str, float] = {}  # seconds since each kind of obstacle keeps workers from starting
         self._looks = self._queue_looks = 0
@@ -96,35 +96,35 @@ class Watch:
                 "the Job ran longer than job.max_seconds", remedy="raise it; the same command continues"
             )
         # Workers that are told to stop because the Job has failed did not fail it.
-        for fall in reversed(self._blamed):
-            if not isinstance(fall.error, PreemptedError):
-                return SpentError(fall.error) if reason in _SPENT else fall.error
+        for failure in reversed(self._blamed):
+            if not isinstance(failure.error, PreemptedError):
+                return SpentError(failure.error) if reason in _SPENT else failure.error
         return InternalError(f"the Job failed: {reason}: {message}", remedy="run the same command again: it continues")
 
     def _note_falls(self, found: list[Manifest]) -> None:
         self._disrupted = {}
         for pod in found:
-            name, fall = pods.name_of(pod), pods.fall_of(pod)
-            if fall and isinstance(fall.error, PreemptedError):
-                self._disrupted[fall.worker] = self._disrupted.get(fall.worker, 0) + 1
-            if fall and name not in self._known:
+            name, failure = pods.name_of(pod), pods.failure_in(pod)
+            if failure and isinstance(failure.error, PreemptedError):
+                self._disrupted[failure.worker] = self._disrupted.get(failure.worker, 0) + 1
+            if failure and name not in self._known:
                 self._known.add(name)
                 if not self._together:
                     self._settling = 0.0
-                self._together.append(fall)
+                self._together.append(failure)
         if len(self._together) >= self._workers or self._settling >= _SETTLE_SECONDS:
             self._tell_fall()
 
     def _tell_fall(self) -> None:
         if not self._together:
             return
-        fall = pods.blame(self._together)
+        failure = pods.blame(self._together)
         self._together = []
-        self._blamed.append(fall)
-        print(f"train: worker {fall.worker} failed first: {fall.error.message}", file=sys.stderr)
-        if fall.worker != 0:  # the chief's were shown
-            for line in last_lines(self._api, fall.pod, _LINES):
-                print(f"  worker {fall.worker}: {line}", file=sys.stderr)
+        self._blamed.append(failure)
+        print(f"train: worker {failure.worker} failed first: {failure.error.message}", file=sys.stderr)
+        if failure.worker != 0:  # the chief's were shown
+            for line in last_lines(self._api, failure.pod, _LINES):
+                print(f"  worker {failure.worker}: {line}", file=sys.stderr)
 
     def spent(self) -> SpentError | None:
         """The error if a worker was disrupted more often than it may be: Kubernetes itself counts no disruption."""

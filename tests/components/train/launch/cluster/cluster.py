@@ -1,7 +1,7 @@
 """A cluster in memory: the Job controller, the kubelets and the garbage collector, moved on by `tick`.
 
 What the Job controller does follows the Job that it is given (its failure policy, its limits), so that a test of what
-becomes of a fallen worker is a test of the template.
+becomes of a failed worker is a test of the template.
 """
 
 import datetime

@@ -258,7 +258,7 @@ def test_a_refusal_of_long_ago_is_no_obstacle(world):
         if paused > 20:
             world.cluster.quota = ""
         if world.cluster.of("Pod"):
-            world.cluster.of("Job")[0]["status"]["active"] = 1  # as between a fall and the next start
+            world.cluster.of("Job")[0]["status"]["active"] = 1  # as between a failure and the next start
 
     world.between = free
     world.run()

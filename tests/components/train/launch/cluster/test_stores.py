@@ -49,7 +49,7 @@ def undisturbed(examples, tmp_path_factory):
 
 
 class Pods:
-    """The pods of a Job, which all start again when one has fallen, as Kubernetes has it."""
+    """The pods of a Job, which all start again when one has failed, as Kubernetes has it."""
 
     def __init__(self, examples, server, folder):
         self.stored = StoredTraining(f"{server.scheme}://bucket/training", folder / "fetched")
@@ -64,7 +64,7 @@ class Pods:
     def wait_for_a_step(self, least=1):
         deadline = time.monotonic() + 120
         while self.stored.newest_step() < least:
-            assert not [process for process in self.processes if process.poll()], "a worker fell"
+            assert not [process for process in self.processes if process.poll()], "a worker failed"
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
