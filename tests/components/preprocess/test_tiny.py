@@ -135,7 +135,10 @@ def test_next_to_nothing_is_either_enough_or_refused_by_the_name_of_its_split(tr
     enough = {texts for texts, message in found.items() if not message}
     words = set(train.split())
     known = {texts for texts in HELD_OUT if all(text.split() and set(text.split()) <= words for text in texts)}
-    assert enough == (known if options and len(words) > 1 else set()), found
+    if options:
+        assert enough == (known if len(words) > 1 else set()), found
+    else:  # a word twice and one that is rare and thereby unknown are the least that the defaults take
+        assert not enough or train == "a a b", found
 
 
 @pytest.mark.parametrize("tokeniser", ["words", "characters"])
