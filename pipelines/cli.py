@@ -77,7 +77,7 @@ def _outlive_reader() -> None:
     known = sys.__stdout__
     if known is not None and sys.stdout is known and not known.isatty():
         output = io.BufferedWriter(_Output())
-        sys.stdout = io.TextIOWrapper(output, known.encoding, known.errors, line_buffering=known.line_buffering)
+        sys.stdout = io.TextIOWrapper(output, known.encoding, known.errors, line_buffering=bool(known.line_buffering))
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -1,18 +1,23 @@
 """Configuration files, corpora and other text that is refused."""
 
 import os
+import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from components.preprocess import reading
+from components.preprocess.contract import require_contract, require_splits
 from components.preprocess.plan import cut as cut_ranges
+from components.preprocess.statistics import Tally
 from components.train.launch.cluster.task import TaskConfig
 from components.train.worker import set_cluster_config, worker_index
 from components.use import completions, rescore, tfserving
 from hopline.config.corpus import CorpusConfig
 from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
+from hopline.config.preprocess import PreprocessConfig
 from hopline.corpus import objects
 from hopline.corpus.files import SourceFile, open_source, source_files
 from hopline.corpus.stamps import Stamps
@@ -28,6 +33,7 @@ from pipelines.config.cron import Cron
 from pipelines.config.describe import find
 from pipelines.config.workers import require_runnable
 from tests.errors.case import Case, Try
+from tests.errors.registries import command
 
 
 def load(text: str | bytes, *overrides: str) -> Try:
@@ -67,6 +73,22 @@ def read(data: bytes, name: str = "text", **config: object) -> Try:
         section = CorpusConfig.from_mapping(config)
         ranges = cut_ranges([SourceFile("train", name, path, len(data))], section.documents, 1 << 20)
         return [piece for work in ranges for piece in reading.pieces(work, section)]
+
+    return run
+
+
+def unknown(**options: float) -> Try:
+    """Holds a split to the contract of which half the words are unknown."""
+    train, valid = Tally(np.array([0, 2, 0, 2, 2, 2])), Tally(np.array([0, 1, 0, 1, 0, 0]))
+    return lambda folder: require_contract({"train": train, "valid": valid}, PreprocessConfig(**options))
+
+
+def without(package: str, use: Try) -> Try:
+    """Does something where a package is not installed."""
+
+    def run(folder: Path) -> object:
+        with mock.patch.dict(sys.modules, {package: None}):
+            return use(folder)
 
     return run
 
@@ -155,6 +177,7 @@ CASES = [
     Case("a cron of 3 fields", cron("30 3 *"), cron(GOOD)),
     Case("a cron from when it is made", cron("@every 6h"), cron("0 0 */6 * * *")),
     Case("a cron of a day that never comes", cron("0 0 0 31 2 *"), cron(GOOD)),
+    Case("a cron with half a range", cron("0 3- 3 * * *"), cron("0 3-5 3 * * *")),
     Case("a cron with a step of 0", cron("0 */0 3 * * *"), cron(GOOD)),
     Case("a cron with an empty range", cron("0 30-10 3 * * *"), cron(GOOD)),
     Case("a cron with an unknown word", cron("0 30 3 * * never"), cron(GOOD)),
@@ -209,6 +232,12 @@ CASES = [
     Case("an object that is no path", entries("a//b"), entries("a/b")),
     Case("an object that is a folder of another", entries("a", "a/b"), entries("c", "a/b")),
     # What corpora hold.
+    Case(
+        "a split of a pattern without a word",
+        lambda folder: require_splits({"train"}, CorpusConfig(train="a", valid="b")),
+        lambda folder: require_splits({"train", "valid"}, CorpusConfig(train="a", valid="b")),
+    ),
+    Case("too many unknown words", unknown(max_unknown_rate=0.1), unknown(max_unknown_rate=0.9)),
     Case("a NUL", read(b"one\0two\n"), read(b"one two\n")),
     Case(
         "a JSON line that is none",
@@ -223,6 +252,11 @@ CASES = [
     Case(
         "a place of no scheme of ours", lambda folder: parse_place("ftp://a/b"), lambda folder: parse_place("gs://a/b")
     ),
+    Case("a store whose library is missing", without("hopline.store.gcs", lambda folder: Store("gs://bucket"))),
+    Case(
+        "completion without its library", without("shtab", command("completion", "bash")), command("completion", "bash")
+    ),
+    Case("a server without its library", without("uvicorn", command("serve"))),
     Case("a store without a bucket", lambda folder: Store("gs://"), None),
     Case(
         "a folder below a file",

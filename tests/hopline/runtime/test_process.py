@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from hopline.config.corpus import CorpusConfig
+from hopline.config.preprocess import PreprocessConfig
+from hopline.config.resolve import ResolveConfig
+from hopline.config.train import TrainConfig
 from hopline.runtime.errors import DivergedError, ExitCode, InternalError, PreemptedError, UserError
 from hopline.runtime.process import (
     FAILURE_FILE,
@@ -208,6 +212,8 @@ FOREIGN = {
     "LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr", "TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:1"]}}',
     "TF_USE_LEGACY_KERAS": "1", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2", "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
     "KERAS_FLOATX": "float16", "OMP_NUM_THREADS": "1", "HOPLINE_CLUSTER": "a:1,b:1", "JOB_COMPLETION_INDEX": "1",
+    "MKL_NUM_THREADS": "1", "ONEDNN_VERBOSE": "1", "TF_ENABLE_ONEDNN_OPTS": "0", "NVIDIA_TF32_OVERRIDE": "0",
+    "TF_DETERMINISTIC_OPS": "0", "PYTHONINTMAXSTRDIGITS": "640", "PYTHONDEVMODE": "1", "PYTHONHASHSEED": "7",
     "PYTHONOPTIMIZE": "2", "PYTHONSTARTUP": "none.py", "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "ascii",
 }  # fmt: skip
 
@@ -249,9 +255,39 @@ def test_loopback_is_never_sent_to_a_proxy(before, monkeypatch):
 def test_the_users_own_keras_settings_are_not_read_by_a_child(tmp_path, monkeypatch):
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text('{"backend": "torch", "floatx": "float16"}')
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
-    code = "import keras; print(keras.config.backend(), keras.config.floatx())"
+    code = "import keras; assert __debug__; print(keras.config.backend(), keras.config.floatx())"
     done = subprocess.run(
         [sys.executable, "-c", code], env=child_environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["tensorflow", "float32"]
+
+
+def resolved(folder: Path, work: Path) -> bytes:
+    """What the step resolve says of the corpus in the folder."""
+    corpus = CorpusConfig(train=str(folder / "texts"), valid_fraction=0.5, test_fraction=0.0)
+    output = work / "resolution"
+    sections = {"corpus_config": corpus, "resolve_config": ResolveConfig(), "preprocess_config": PreprocessConfig()}
+    arguments = {name: section.to_json() for name, section in sections.items()}
+    arguments |= {"train_config": TrainConfig().to_json(), "registry": str(folder / "registry"), "output": str(output)}
+    work.mkdir()
+    run_step("components.resolve", arguments, str(work))
+    return (output / "resolution.json").read_bytes()
+
+
+def test_a_step_says_the_same_of_the_same_input_whatever_its_user_has_set(tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    for name in ("INSIDE", "TITLE", "\u0130ron", "a b", "e\u0301"):
+        (tmp_path / "texts" / name).write_text(f"{name} TITLE INSIDE\n")
+    before = resolved(tmp_path, tmp_path / "plain")
+    http = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://192.0.2.1:1")
+    for name, value in {**FOREIGN, **http, "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kolkata"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HOME", raising=False)
+    mask = os.umask(0o077)
+    try:
+        assert resolved(tmp_path, tmp_path / "set") == before
+    finally:
+        os.umask(mask)
