@@ -1,12 +1,13 @@
 """The `hopline` command.  What a command needs is imported when it runs, so that `--help` is immediate."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, UserError
 from hopline.runtime.version import VERSION
 from pipelines.commands import (
     clean,
@@ -27,6 +28,8 @@ from pipelines.commands import (
 )
 from pipelines.commands.parsing import EXIT_CODES, Parser
 
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code; a user's error never shows a traceback."""
@@ -43,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it leaves
         return 128 + signal.SIGPIPE
     except OSError as error:
-        failure = InternalError(
-            f"{error}", remedy="check the disk and the permissions, then run the same command again"
-        )
+        if error.errno in _NOT_ALLOWED:
+            failure = UserError(f"{error}", remedy="give yourself the right to write there, or name another place")
+        else:
+            failure = InternalError(f"{error}", remedy="check the disk, then run the same command again")
     print(f"error:   {failure.message}\nremedy:  {failure.remedy}", file=sys.stderr)
     return failure.code
 
