@@ -43,7 +43,7 @@ TAGS = $(TAG) $(if $(RELEASE),$(VERSION))
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
-.PHONY: images image-gpu test-docker test-cluster test-browser
+.PHONY: images image-gpu test-docker test-cluster test-browser test-lm-eval
 images: ## build the images of all steps, tagged by commit (BASE_IMAGE=name@sha256:... and TAG may be set)
 	$(BUILD) --file docker/control.Dockerfile $(TAGS:%=--tag hopline-control:%) .
 	$(BUILD) --file docker/train.Dockerfile $(TAGS:%=--tag hopline-train:%) .
@@ -59,6 +59,10 @@ test-docker: setup ## build the images and test them: needs a Docker engine, no 
 
 test-browser: setup ## look at the reports in a browser: needs Chromium
 	$(BIN)/python -m pytest --durations=15 -m browser
+
+test-lm-eval: setup ## score a model by the LM Evaluation Harness, which is installed first
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
+	$(BIN)/python -m pytest --durations=15 -m lm_eval
 
 test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
 	$(BIN)/python -m pytest --durations=15 -m cluster
@@ -78,7 +82,7 @@ kind-down: ## remove the cluster, and all that it holds
 ##@ While working
 .PHONY: test check docs fmt compile dist mutants bench quality constraints sbom clean
 test: setup ## run the tests: no network, GPU or cluster needed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not browser and not lm_eval'
 
 check: setup ## format, lint, types, import contracts, docs and their site
 	$(BIN)/ruff format --check .
@@ -119,7 +123,7 @@ quality: setup ## train and score configs/ptb.toml (TRAIN and VALID name the tex
 constraints: setup ## find the pinned versions anew
 	$(BIN)/python -m pip install --quiet uv
 	{ echo '# Every version that `make setup` installs, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
-		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --no-annotate --no-header --quiet; \
+		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --extra lm-eval --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 		} > build-constraints.partial
 	mv build-constraints.partial constraints.txt
 

@@ -1,13 +1,14 @@
 """The `hopline` command.  What a command needs is imported when it runs, so that `--help` is immediate."""
 
 import argparse
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError
+from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError, UserError
 from hopline.runtime.version import VERSION
 from pipelines.commands import (
     clean,
@@ -29,6 +30,8 @@ from pipelines.commands import (
 )
 from pipelines.commands.parsing import EXIT_CODES, Parser
 
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code; a user's error never shows a traceback."""
@@ -45,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before or after the run itself, which has handlers of its own
         return ExitCode.INTERRUPTED
     except OSError as error:
-        failure = InternalError(
-            f"{error}", remedy="check the disk and the permissions, then run the same command again"
-        )
+        if error.errno in _NOT_ALLOWED:
+            failure = UserError(f"{error}", remedy="give yourself the right to write there, or name another place")
+        else:
+            failure = InternalError(f"{error}", remedy="check the disk, then run the same command again")
     print(f"error:   {failure.message}\nremedy:  {failure.remedy}", file=sys.stderr)
     return failure.code
 

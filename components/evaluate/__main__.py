@@ -84,8 +84,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
 
     def build(scratch: Path, result: Path) -> None:
-        from components.evaluate.measure import Artifact, measure
+        from components.evaluate.measure import measure
         from components.evaluate.samples import write_samples
+        from components.evaluate.side import Artifact
 
         folder = registry.fetch(champion.version, scratch / "champion", "evaluate") if champion else None
         opponent = Artifact(folder, artifacts.read_manifest(folder, schema.MODEL)) if folder else None

@@ -18,12 +18,12 @@ from components.evaluate.challenger import load_challenger, require_same, score_
 from components.evaluate.compare import Reader
 from components.evaluate.decide import ScoredChallenger, ScoredChampion, SliceChange
 from components.evaluate.passages import Passage, most_different
-from components.evaluate.score import prepare_devices
+from components.evaluate.score import CHECK, TRUST, prepare_devices
 from components.evaluate.scores import Scores
+from components.evaluate.side import Artifact, Side
 from components.evaluate.slices import Slice, slices
 from components.evaluate.text import Document, read_documents
 from hopline import schema
-from hopline.artifacts import Manifest
 from hopline.config.evaluate import EvaluateConfig
 from hopline.model.scoring import perplexity
 from hopline.model.streams import TokenStream, load_stream
@@ -32,58 +32,6 @@ from hopline.runtime.progress import Progress
 from hopline.schema import SAVED_MODEL_FOLDER
 
 _LATENCY_CALLS = 25
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A sealed directory and its manifest."""
-
-    folder: Path
-    manifest: Manifest
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two models, scored.
-
-    Attributes:
-        artifact: the model.
-        scores: of its N tokens.
-        comparable: shape (N,), in nats, of the words as written (`compare`).
-        unknown_types: how many words of the universe, or of the split, the model does not know (`compare`).
-        characters: of the split.
-        tokeniser: the name of its tokeniser.
-    """
-
-    artifact: Artifact
-    scores: Scores
-    comparable: Floats
-    unknown_types: int
-    characters: int
-    tokeniser: str = "whitespace"
-
-    @cached_property
-    def numbers(self) -> dict[str, Any]:
-        """What `evaluation.json` says of the model; bits per character are those of the words as written."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            own, comparable = float(self.scores.nll.mean(dtype=np.float64)), float(self.comparable.mean())
-        manifest = self.artifact.manifest
-        return {
-            "model_id": manifest.id,
-            "tokeniser": self.tokeniser,
-            "tokens": len(self.comparable),
-            "nll": own,
-            "perplexity": perplexity(own),
-            "comparable_nll": comparable,
-            "comparable_perplexity": perplexity(comparable),
-            "bits_per_character": comparable * len(self.comparable) / math.log(2) / self.characters,
-            "unknown_tokens": int(np.count_nonzero(self.scores.ids == schema.UNKNOWN)),
-            "unknown_types": self.unknown_types,
-            "vocabulary_size": manifest.facts["vocabulary_size"],
-            "parameters": manifest.facts["parameters"],
-            "bytes": sum(file.stat().st_size for file in self.artifact.folder.rglob("*") if file.is_file()),
-            "line_milliseconds": None if math.isnan(self.scores.milliseconds) else self.scores.milliseconds,
-        }
 
 
 @dataclass(frozen=True)
@@ -231,8 +179,9 @@ def measure(
     nll = score_challenger(network, stream, progress.update)
 
     def side(artifact: Artifact, own: Reader, other: Reader | None, phase: str) -> Side:
-        latency = bool(rule.max_latency_ms) and artifact is model
-        scores = _score_export(artifact.folder, text, split, scratch=scratch, phase=phase, latency=latency)
+        ours = artifact is model
+        latency = _LATENCY_CALLS if rule.max_latency_ms and ours else 0
+        scores = _score_export(artifact.folder, text, split, scratch / phase, latency_calls=latency, check=ours)
         costs, unknown = compare.unknown_costs(compared_by, scores.words, own, other, documents)
         return Side(artifact, scores, compare.comparable_nll(scores, costs), unknown, characters, own.tokeniser)
 
@@ -292,19 +241,20 @@ def _difference_content(difference: Difference, rule: str) -> dict[str, Any]:
     }
 
 
-def _score_export(model: Path, text: Path, split: str, *, scratch: Path, phase: str, latency: bool) -> Scores:
-    """Scores by an export in a fresh process, as a server would load it."""
-    output = scratch / f"{phase}.npz"
+def _score_export(model: Path, text: Path, split: str, work: Path, *, latency_calls: int, check: bool) -> Scores:
+    """Scores by an export in a fresh process, as a server would load it; the folder `work` names what is scored."""
+    output = work.with_suffix(".npz")
     arguments = {"saved-model": model / SAVED_MODEL_FOLDER, "text": text, "output": output}
     run_step(
         "components.evaluate.score",
         {
             "split": split,
-            "phase": phase,
-            "latency-calls": str(_LATENCY_CALLS if latency else 0),
+            "phase": work.name,
+            "signatures": CHECK if check else TRUST,
+            "latency-calls": str(latency_calls),
             **{name: str(path.absolute()) for name, path in arguments.items()},
         },
-        work=str(scratch / phase),
+        work=str(work),
     )
     return Scores.load(output)
 

@@ -4,11 +4,12 @@ Here the export stands alone, as it will when it serves: raw text in, TensorFlow
 """
 
 import argparse
+import functools
 import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluate.scores import Scores
+from components.evaluate.signatures import require_agreement
 from components.evaluate.text import read_documents
 from hopline.runtime import program
 from hopline.runtime.errors import InternalError
 from hopline.runtime.progress import Progress
+from hopline.use import pieces
 
 SIGNATURE = "score"
+CHECK, TRUST = "check", "trust"
 _BATCH_CHARACTERS = 1 << 18  # documents scored in one call; a longer one is a call by itself
 
 
@@ -32,6 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--text", type=Path, required=True, help="folder of the raw text, <split>-*.jsonl")
     parser.add_argument("--split", required=True, help="which of its splits")
     parser.add_argument("--latency-calls", type=int, default=0, help="how often to time one line; 0 for never")
+    parser.add_argument("--signatures", choices=(CHECK, TRUST), default=TRUST, help="whether all functions must agree")
     parser.add_argument("--phase", default="export", help="what to call this in the progress shown")
     parser.add_argument("--output", type=Path, required=True, help="file to write, .npz")
     return parser
@@ -59,12 +64,18 @@ def _score(options: argparse.Namespace) -> None:
     documents = [document.text for document in read_documents(options.text, options.split)]
     prepare_devices()
     progress = Progress("evaluate", sum(map(len, documents)), "characters", phase=options.phase)
-    scores = score_text(options.saved_model, documents, progress.update, options.latency_calls)
+    check = options.signatures == CHECK
+    scores = score_text(options.saved_model, documents, progress.update, options.latency_calls, check=check)
     scores.save(options.output)
 
 
 def score_text(
-    saved_model: Path, documents: Sequence[str], report: Callable[[int], None], latency_calls: int = 0
+    saved_model: Path,
+    documents: Sequence[str],
+    report: Callable[[int], None],
+    latency_calls: int = 0,
+    *,
+    check: bool = False,
 ) -> Scores:
     """Scores `documents` by the export.
 
@@ -73,9 +84,10 @@ def score_text(
         documents: whole documents.
         report: called with the number of characters done so far.
         latency_calls: how often to time one line; 0 for never.
+        check: whether all functions of the export must agree, see `signatures.require_agreement`.
 
     Raises:
-        InternalError: the export does not load or has no signature "score".
+        InternalError: the export does not load, has no signature "score", or its functions disagree.
     """
     import tensorflow as tf
 
@@ -94,16 +106,30 @@ def score_text(
     index: dict[bytes, int] = {}
     parts = []
     done = 0
-    for batch in _batches(documents):
+    for batch in pieces.batches(documents, _BATCH_CHARACTERS):
         scored = call(batch)
         parts.append((scored["nll"], scored["ids"], _indexed(scored["words"], index), np.diff(scored["row_splits"])))
         done += sum(map(len, batch))
         report(done)
     nll, ids, word_index, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
     words = tuple(word.decode() for word in index)
+    if check:
+        text = next((document for document in documents if document.strip()), "")
+        require_agreement(functools.partial(_answer, model.signatures), text)
     line = _line(documents)
     milliseconds = _median_milliseconds(lambda: call([line]), latency_calls) if latency_calls else math.nan
     return Scores(nll, ids, word_index, words, lengths, milliseconds)
+
+
+def _answer(signatures: Mapping[str, Any], name: str, /, **inputs: Any) -> dict[str, Any]:
+    """What a signature answers, whose inputs are converted to its types."""
+    import tensorflow as tf
+
+    if name not in signatures:
+        raise InternalError(f'the export has no signature "{name}"', remedy="train the model again")
+    specs = signatures[name].structured_input_signature[1]
+    tensors = {key: tf.convert_to_tensor(value, specs[key].dtype) for key, value in inputs.items()}
+    return {key: value.numpy() for key, value in signatures[name](**tensors).items()}
 
 
 def _line(documents: Sequence[str]) -> str:
@@ -120,18 +146,6 @@ def _median_milliseconds(call: Callable[[], Any], times_called: int) -> float:
         call()
         times.append(1000 * (time.perf_counter() - begin))
     return statistics.median(times)
-
-
-def _batches(documents: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    characters = 0
-    for document in documents:
-        if batch and characters + len(document) > _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-        batch.append(document)
-        characters += len(document)
-    yield batch
 
 
 def _indexed(words: npt.NDArray[np.object_], index: dict[bytes, int]) -> npt.NDArray[np.int32]:

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hopline.runtime.errors import UserError
 from hopline.schema import EOS, RESERVED_WORDS
-from hopline.use.model import Choice, Model, Words
+from hopline.use.drawing import Choice, Words
+from hopline.use.model import Model
 from hopline.use.requests import ServeRequest
 from hopline.use.running import RunningText
 

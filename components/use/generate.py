@@ -4,7 +4,8 @@ import json
 import sys
 from typing import TextIO
 
-from hopline.use.model import Choice, Model
+from hopline.use.drawing import Choice
+from hopline.use.model import Model
 from hopline.use.requests import GenerateRequest
 from hopline.use.running import RunningText
 
@@ -28,7 +29,7 @@ def _stream(model: Model, request: GenerateRequest, choice: Choice, stream: Text
     running = RunningText(request.text, model.words_of(request.text), model.tokeniser)
     stream.write(request.text)
     stream.flush()
-    for [part] in model.stream(request.text, tokens=request.tokens, choice=choice):
+    for [part] in model.stream(request.text, tokens=request.tokens, choice=choice, cache=request.cache_config):
         stream.write(running.add(part.words))
         stream.flush()
     print(running.rest(), file=stream, flush=True)
@@ -47,13 +48,19 @@ def _print_json(model: Model, request: GenerateRequest, choice: Choice) -> None:
     ]
     located = model.located
     about = {"id": located.manifest.id, "version": located.version, "place": located.place}
-    settings = {name: getattr(request, name) for name in ("tokens", "temperature", "top_k", "top_p", "seed", "stop")}
+    settings = {
+        name: getattr(request, name) for name in ("tokens", "temperature", "top_k", "top_p", "seed", "stop", "cache")
+    }
     print(json.dumps({"prompt": request.text, **settings, "continuations": found, "model": about}, ensure_ascii=False))
 
 
 def _drawn(model: Model, request: GenerateRequest, choice: Choice) -> list[tuple[str, list[str], list[float]]]:
     rows: list[tuple[list[str], list[float]]] = [([], []) for _ in range(request.n)]
-    for part in model.stream(request.text, tokens=request.tokens, n=request.n, choice=choice, at_once=request.tokens):
+    parts = model.stream(
+        request.text, tokens=request.tokens, n=request.n, choice=choice, at_once=request.tokens,
+        cache=request.cache_config,
+    )  # fmt: skip
+    for part in parts:
         for row, drawn in zip(rows, part, strict=True):
             row[0].extend(drawn.words)
             row[1].extend(drawn.log_probs)

@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from components.use.attention import show_attention
-from components.use.formats import output_for
+from components.use.tool_formats import output_for
 from hopline.runtime.errors import UserError
 from hopline.use import pieces
 from hopline.use.model import Model
@@ -15,6 +15,7 @@ from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Scored, Totals
 
 STDIN = "-"
+_HELD = 1_000_000  # tokens that are kept back while no known word came
 
 
 def run(request_json: str) -> None:
@@ -35,14 +36,54 @@ def run(request_json: str) -> None:
     for _ in _of_text(model, request, ["\n"], ""):  # the first call takes a moment of its own
         pass
     began, totals = time.monotonic(), Totals()
-    for file in files:
-        with _opened(file) as stream:
-            for scored in _of_text(model, request, pieces.read_text(stream, _called(file)), _called(file)):
-                totals.add(scored.totals)
-                output.piece(scored)
-        output.end_document(_called(file))
-    _require_tokens(totals)
+    for name, scored in _once_known(_documents(model, request, files)):
+        if scored is None:
+            output.end_document(name)
+        else:
+            totals.add(scored.totals)
+            output.piece(scored)
     output.close(totals, time.monotonic() - began)
+
+
+def _documents(model: Model, request: ScoreRequest, files: Sequence[str]) -> Iterator[tuple[str, Scored | None]]:
+    """The files' names with their scored pieces; None at the end of each."""
+    for file in files:
+        name = _called(file)
+        with _opened(file) as stream:
+            for scored in _of_text(model, request, pieces.read_text(stream, name), name):
+                yield name, scored
+        yield name, None
+
+
+def _once_known(parts: Iterable[tuple[str, Scored | None]]) -> Iterator[tuple[str, Scored | None]]:
+    """The same, from when there is a word that the model knows, so that a text of none leaves nothing half-written.
+
+    Raises:
+        UserError: there is no word, or only unknown ones.
+    """
+    held: list[tuple[str, Scored | None]] = []
+    totals, known = Totals(), False
+    for part in parts:
+        if not known:
+            held.append(part)
+            if part[1] is not None:
+                totals.add(part[1].totals)
+            known = totals.tokens > totals.unknown + totals.lines or totals.tokens > _HELD
+            if known:
+                yield from held
+            continue
+        yield part
+    if known:
+        return
+    if totals.unknown:
+        raise UserError(
+            f"the model knows none of the {totals.unknown:,} words of the text",
+            remedy="give text of the language, and cut into words, as the model was trained on",
+        )
+    if totals.tokens:  # ends of lines alone
+        yield from held
+        return
+    raise UserError("the text is empty: there is nothing to score", remedy="give a text of one word at least")
 
 
 def _of_text(model: Model, request: ScoreRequest, text: Iterable[str], name: str) -> Iterator[Scored]:
@@ -59,11 +100,6 @@ def _of_text(model: Model, request: ScoreRequest, text: Iterable[str], name: str
             yield from model.score(batch, request.cache_config)
             batch, characters = [], 0
     yield from model.score(batch, request.cache_config)
-
-
-def _require_tokens(totals: Totals) -> None:
-    if not totals.tokens:
-        raise UserError("the text is empty: there is nothing to score", remedy="give a text of one word at least")
 
 
 def _opened(file: str) -> BinaryIO:

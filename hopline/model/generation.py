@@ -1,7 +1,8 @@
 """Words drawn from the model, one after another, as a graph: an export carries it, and nothing else draws.
 
 Suffixes: B texts   S words of context (M, the model's memory)   V vocabulary   N new words   C candidates at one place
-Z words that end a text.  Only the last S words of a text matter to the next one, so they are all that a step keeps.
+Z words that end a text.  Only the last S words of a text matter to the next one, so they are all that a step keeps;
+with a neural cache also what that holds.
 """
 
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from hopline.model import neural_cache
+from hopline.model.neural_cache import NeuralCache
 from hopline.schema import PAD, UNKNOWN
 
 ALTERNATIVES = 5  # likeliest words that are told of every place where a word was drawn
@@ -39,7 +42,8 @@ class Drawn(NamedTuple):
 
     Attributes:
         ids: (B,), int32.
-        log_probs: (B,), their log-probabilities in nats under the model itself, whatever the temperature.
+        log_probs: (B,), their log-probabilities in nats under the model itself, and its neural cache, whatever the
+            temperature.
         candidates: (B, C), int32, the likeliest words that may be drawn, C = min(ALTERNATIVES, V), likeliest first.
         candidate_log_probs: (B, C), theirs.
     """
@@ -58,18 +62,35 @@ class Generated(NamedTuple):
         ended: (B,), whether the text has come to a word that ends it.
         lengths: (B,), how many of the N words are the text's, without the one that ended it.
         words: of every place (`Drawn`), with shapes (B, N) and (B, N, C); `PAD` behind a text's end.
+        cache: the neural cache with these words in it.
     """
 
     context: tf.Tensor
     ended: tf.Tensor
     lengths: tf.Tensor
     words: Drawn
+    cache: NeuralCache
+
+
+def next_states(model: keras.Model, context_BS: tf.Tensor) -> tf.Tensor:
+    """What the output table is multiplied with after the S = M words of each text, states_BF in float32."""
+    context_BS = tf.ensure_shape(context_BS, [None, model.memory])
+    return tf.cast(model.output_states(context_BS)[:, 0], tf.float32)
 
 
 def next_log_probs(model: keras.Model, context_BS: tf.Tensor) -> tf.Tensor:
     """The log-probability in nats of every word after the S = M words of each text, log_probs_BV in float32."""
-    context_BS = tf.ensure_shape(context_BS, [None, model.memory])
-    return tf.nn.log_softmax(tf.cast(model(context_BS)[:, 0], tf.float32))
+    return _log_probs(model, next_states(model, context_BS))
+
+
+def _log_probs(model: keras.Model, states_BF: tf.Tensor) -> tf.Tensor:
+    return word_log_probs(model.logits(tf.cast(states_BF, model.compute_dtype)[:, None])[:, 0])
+
+
+def word_log_probs(logits: tf.Tensor) -> tf.Tensor:
+    """Log-probabilities from logits, vocabulary last, as scoring has them: `PAD` is no word and has none."""
+    is_word_V = tf.not_equal(tf.range(tf.shape(logits)[-1]), PAD)
+    return tf.nn.log_softmax(tf.where(is_word_V, tf.cast(logits, tf.float32), _NEVER))
 
 
 def draw_word(log_probs_BV: tf.Tensor, how: Draw, place: tf.Tensor) -> Drawn:
@@ -133,6 +154,7 @@ def generate(
     tokens: tf.Tensor,
     how: Draw,
     stop_Z: tf.Tensor,
+    cache: NeuralCache,
 ) -> Generated:
     """Draws N words for each text, fewer if all texts have ended.
 
@@ -144,6 +166,7 @@ def generate(
         tokens: int32, N.
         how: how to draw.
         stop_Z: int32, words of which each ends a text.
+        cache: the neural cache of the words before.
     """
     told = min(ALTERNATIVES, model.vocabulary_size)
     arrays = [
@@ -156,24 +179,35 @@ def generate(
         return (step < tokens) & ~tf.reduce_all(ended)
 
     def one_word(
-        step: tf.Tensor, context: tf.Tensor, ended: tf.Tensor, lengths: tf.Tensor, *arrays: tf.TensorArray
+        step: tf.Tensor,
+        context: tf.Tensor,
+        ended: tf.Tensor,
+        lengths: tf.Tensor,
+        states: tf.Tensor,
+        ids: tf.Tensor,
+        *arrays: tf.TensorArray,
     ) -> tuple[tf.Tensor, ...]:
-        drawn = draw_word(next_log_probs(model, context), how, first + step)
+        held = cache._replace(states=states, ids=ids)
+        next_BF = next_states(model, context)
+        log_probs = neural_cache.mixed(_log_probs(model, next_BF), next_BF, held)
+        drawn = draw_word(log_probs, how, first + step)
         ended = ended | tf.reduce_any(drawn.ids[:, None] == stop_Z, axis=1)
         ids_B = tf.where(ended, PAD, drawn.ids)
         context = tf.concat([context[:, 1:], ids_B[:, None]], axis=1)
+        held = neural_cache.extended(held, next_BF, ids_B)
         written = (array.write(step, value) for array, value in zip(arrays, (ids_B, *drawn[1:]), strict=True))
-        return step + 1, context, ended, lengths + tf.cast(~ended, tf.int32), *written
+        lengths += tf.cast(~ended, tf.int32)
+        return step + 1, context, ended, lengths, held.states, held.ids, *written
 
-    start = (tf.constant(0), context_BS, ended_B, tf.zeros_like(context_BS[:, 0]), *arrays)
-    shapes = (tf.TensorShape([]), tf.TensorShape([None, model.memory]), tf.TensorShape([None]), tf.TensorShape([None]))
-    loose = (tf.TensorShape(None),) * len(arrays)
-    _, context, ended, lengths, *filled = tf.while_loop(
-        going_on, one_word, start, shape_invariants=(*shapes, *loose), parallel_iterations=1
+    start = (tf.constant(0), context_BS, ended_B, tf.zeros_like(context_BS[:, 0]), cache.states, cache.ids, *arrays)
+    rows: list[list[int | None]] = [[], [None, model.memory], [None], [None], [None, None, cache.states.shape[2]]]
+    shapes = (*map(tf.TensorShape, [*rows, [None, None]]), *(tf.TensorShape(None) for _ in arrays))
+    _, context, ended, lengths, states, ids, *filled = tf.while_loop(
+        going_on, one_word, start, shape_invariants=shapes, parallel_iterations=1
     )
     batch_first = (tf.cond(array.size() > 0, array.stack, lambda a=array: _nothing(a, context)) for array in filled)
     stacked = [tf.transpose(value, [1, 0, 2] if value.shape.rank == 3 else [1, 0]) for value in batch_first]
-    return Generated(context, ended, lengths, Drawn(*stacked))
+    return Generated(context, ended, lengths, Drawn(*stacked), cache._replace(states=states, ids=ids))
 
 
 def _nothing(array: tf.TensorArray, context_BS: tf.Tensor) -> tf.Tensor:

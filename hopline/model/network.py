@@ -154,7 +154,10 @@ class MemoryNetwork(keras.Model):
         self.built = True
 
     def call(self, tokens_BL: keras.KerasTensor, drop: Drop = keep_all) -> keras.KerasTensor:
-        states_BTF = self.output_states(tokens_BL, drop)
+        return self.logits(self.output_states(tokens_BL, drop))
+
+    def logits(self, states_BTF: keras.KerasTensor) -> keras.KerasTensor:
+        """The logits of all words, logits_BTV in float32, from what `output_states` returns."""
         table_VF = ops.cast(self.logit_table_VF, self.compute_dtype)
         logits_BTV = ops.cast(ops.matmul(states_BTF, ops.transpose(table_VF)), "float32")
         return logits_BTV if self.logit_bias_V is None else logits_BTV + ops.cast(self.logit_bias_V, "float32")

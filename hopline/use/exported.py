@@ -1,6 +1,7 @@
 """A model's SavedModel as Python functions over NumPy arrays.  This imports TensorFlow."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,22 @@ class Exported:
         """The functions by name."""
         return dict(self._loaded.signatures)
 
-    def width(self, signature: str, name: str) -> int:
-        """The size of the last axis of a signature's input.
+    def inputs(self, signature: str) -> set[str]:
+        """The names of a signature's inputs.
 
         Raises:
             UserError: the export has no such signature.
         """
+        return set(self._function(signature).structured_input_signature[1])
+
+    def width(self, signature: str, name: str) -> int:
+        """The size of the last axis of a signature's input.
+
+        Raises:
+            UserError: the export has no such signature or input.
+        """
+        if name not in self.inputs(signature):
+            raise self._older(f'the signature "{signature}" of the export in {self._folder} takes no {name}')
         return int(self._function(signature).structured_input_signature[1][name].shape[-1])
 
     def call(self, signature: str, /, **inputs: Any) -> dict[str, Any]:
@@ -86,8 +97,16 @@ class Exported:
     def _function(self, signature: str) -> Any:
         function = self._loaded.signatures.get(signature)
         if function is None:
-            raise UserError(
-                f'the export in {self._folder} has no signature "{signature}": an older hopline made it',
-                remedy="train the model again with this version of hopline",
-            )
+            raise self._older(f'the export in {self._folder} has no signature "{signature}"')
         return function
+
+    @staticmethod
+    def _older(what: str) -> UserError:
+        return UserError(
+            f"{what}: an older hopline made it", remedy="train the model again with this version of hopline"
+        )
+
+
+def texts_of(words: Iterable[bytes]) -> list[str]:
+    """Strings of TensorFlow as text."""
+    return [word.decode("utf-8", errors="replace") for word in words]

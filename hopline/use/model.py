@@ -1,7 +1,6 @@
 """A trained model in Python: scores, continuations, likeliest words.  `hopline.load` makes one."""
 
 import functools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,8 @@ from hopline.runtime.errors import UserError
 from hopline.schema import PAD, VOCABULARY_FILE
 from hopline.use import pieces
 from hopline.use.cache import Cache, CacheConfig
-from hopline.use.exported import Exported
+from hopline.use.drawing import Choice, Words, draw, require_bounded
+from hopline.use.exported import Exported, texts_of
 from hopline.use.locate import Located
 from hopline.use.running import RunningText
 from hopline.use.scored import Scored
@@ -22,56 +22,6 @@ from hopline.use.scored import Scored
 _BATCH_CHARACTERS = 1 << 16  # of short texts that are scored in one call
 _CARDS = ("README.md", "MODEL_CARD.md", "card.md")
 DEFAULT_TOKENISER = "whitespace"  # of models made before there was a choice
-LONGEST = 100_000  # words of one continuation
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How words are drawn.
-
-    Attributes:
-        temperature: divides the logits: below 1 likely words become likelier; 0 always takes the likeliest.
-        top_k: draws from so many of the likeliest words; 0 from all.
-        top_p: draws from the fewest likeliest words whose probabilities add up to it; 1 from all.
-        seed: the same seed draws the same words.
-        stop: words that end a continuation, and are no part of it; a newline is the end of a line.
-        unknown: whether `<unk>` may be drawn.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    unknown: bool = False
-
-    def __post_init__(self) -> None:
-        rules = (
-            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
-            ("top_k", 0 <= self.top_k < 1 << 31, "0 or more"),
-            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("seed", abs(self.seed) < 1 << 63, "a number of 64 bits"),
-        )
-        for name, kept, rule in rules:
-            if not kept:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be {rule}", remedy=f"correct {name}")
-
-
-@dataclass(frozen=True)
-class Words:
-    """Words drawn for one text, one after another.
-
-    Attributes:
-        words: N words.
-        log_probs: of each, in nats, under the model itself, whatever the temperature.
-        alternatives: the likeliest words at each place with their log-probabilities, likeliest first.
-        ended: whether a stop word came; then nothing follows.
-    """
-
-    words: tuple[str, ...]
-    log_probs: tuple[float, ...]
-    alternatives: tuple[tuple[tuple[str, float], ...], ...]
-    ended: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +87,9 @@ class Model:
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         results: list[Scored] = []
-        for batch in ([text] for text in texts) if cache else _batches(texts):  # each text has a cache of its own
+        # With a cache each text is by itself: it has a cache of its own.
+        batches = ([text] for text in texts) if cache else pieces.batches(texts, _BATCH_CHARACTERS)
+        for batch in batches:
             if cache or len(batch[0]) > pieces.PIECE:
                 whole = pieces.cut(batch, "the text", anywhere=self.by_character)
                 results.append(joined(list(self.score_pieces(whole, cache))))
@@ -165,7 +117,7 @@ class Model:
     def next_words(self, text: str, k: int = 5) -> list[tuple[str, float]]:
         """The k likeliest words after `text` with their probabilities, likeliest first."""
         found = self.exported.call("next_words", text=[text], k=k)
-        return list(zip(_texts(found["words"][0]), map(float, found["probabilities"][0]), strict=True))
+        return list(zip(texts_of(found["words"][0]), map(float, found["probabilities"][0]), strict=True))
 
     def nearest(self, word: str, k: int = 10) -> list[tuple[str, float]]:
         """The k words whose output vectors point most nearly where `word`'s does, with the cosines.
@@ -176,13 +128,13 @@ class Model:
         if word not in self:
             raise UserError(f'the vocabulary does not hold "{word}"', remedy="ask for a word of model.vocabulary")
         found = self.exported.call("nearest", word=word, k=k)
-        return list(zip(_texts(found["words"]), map(float, found["similarities"]), strict=True))
+        return list(zip(texts_of(found["words"]), map(float, found["similarities"]), strict=True))
 
     def alternatives(self, text: str, k: int = 5) -> tuple[Scored, list[list[tuple[str, float]]]]:
         """The scored tokens of `text` and, at each place, the k likeliest words with their log-probabilities."""
         found = self.exported.call("alternatives", context=self._begin(), text=text, k=k)
         rows = zip(found["alternatives"], found["alternative_log_probabilities"], strict=True)
-        likeliest = [list(zip(_texts(words), map(float, numbers), strict=True)) for words, numbers in rows]
+        likeliest = [list(zip(texts_of(words), map(float, numbers), strict=True)) for words, numbers in rows]
         return _scored(found, len(text)), likeliest
 
     def attention(self, text: str) -> Attention:
@@ -208,6 +160,7 @@ class Model:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         unknown: bool = False,
+        cache: CacheConfig | None = None,
     ) -> list[str]:
         """Continuations of `text`, as text that stands behind it.
 
@@ -221,16 +174,34 @@ class Model:
             seed: see `Choice`.
             stop: one word, or several; see `Choice`.
             unknown: see `Choice`.
+            cache: see `stream`.
         """
         choice = Choice(temperature, top_k, top_p, seed, (stop,) if isinstance(stop, str) else tuple(stop), unknown)
         drawn: list[list[str]] = [[] for _ in range(n)]
-        for part in self.stream(text, tokens=tokens, n=n, choice=choice, at_once=tokens):
+        for part in self.stream(text, tokens=tokens, n=n, choice=choice, at_once=tokens, cache=cache):
             for row, words in zip(drawn, part, strict=True):
                 row.extend(words.words)
         return [self.joined(text, words) for words in drawn]
 
-    def stream(self, text: str, *, tokens: int, choice: Choice, n: int = 1, at_once: int = 1) -> Iterator[list[Words]]:
+    def stream(
+        self,
+        text: str,
+        *,
+        tokens: int,
+        choice: Choice,
+        n: int = 1,
+        at_once: int = 1,
+        cache: CacheConfig | None = None,
+    ) -> Iterator[list[Words]]:
         """Draws words for n continuations of `text`, `at_once` of them at a time: the same whatever that is.
+
+        Args:
+            text: what to continue.
+            tokens: how many words at most.
+            choice: how they are drawn.
+            n: how many continuations.
+            at_once: words of one call.
+            cache: mixes a neural cache into the probabilities, which holds the text's words and those drawn.
 
         Yields:
             For each continuation the words that were drawn since; the last when all have ended or have `tokens` words.
@@ -238,19 +209,27 @@ class Model:
         Raises:
             UserError: `tokens` or `n` is out of bounds.
         """
-        for name, value, least, most in (("tokens", tokens, 0, LONGEST), ("n", n, 1, 1000)):
-            if not least <= value <= most:
-                raise UserError(f"{name} is {value}, but must be {least} to {most:,}", remedy=f"correct {name}")
-        how = {**vars(choice), "stop": list(choice.stop)}
-        state = self.exported.call("begin", text=[text] * n)
-        done, running = 0, [True] * n
-        while done < tokens and any(running):
-            count = min(max(1, at_once), tokens - done)
-            kept = {"context": state["context"], "ended": state["ended"]}
-            state = self.exported.call("extend", **kept, first=done, tokens=count, **how)
-            yield [_words(state, row) if running[row] else Words((), (), (), True) for row in range(n)]
-            running = [not ended for ended in state["ended"]]
-            done += count
+        require_bounded(tokens, n)
+        held = self._cache_of(text, tokens, n, cache) if cache else None
+        return draw(self.exported, text, tokens=tokens, choice=choice, n=n, at_once=at_once, cache=held)
+
+    def _cache_of(self, text: str, tokens: int, n: int, config: CacheConfig) -> dict[str, Any]:
+        """The neural cache that the text's words leave, with room for `tokens`, as "extend" takes it for n texts."""
+        width = self.exported.width("extend", "cache_states")
+        states, ids = np.zeros((0, width), np.float32), np.zeros(0, np.int32)
+        context = self._begin()
+        for part in pieces.cut([text], "the text", anywhere=self.by_character):
+            found = self.exported.call("states", context=context, text=part)
+            context = found["context"]
+            states = np.concatenate([states, found["states"]])[-config.window :]
+            ids = np.concatenate([ids, found["ids"].astype(np.int32)])[-config.window :]
+        missing = min(config.window - len(ids), tokens)  # filled by the words that are drawn
+        return {
+            "cache_states": np.tile(np.pad(states, ((missing, 0), (0, 0))), (n, 1, 1)),
+            "cache_ids": np.tile(np.pad(ids, (missing, 0), constant_values=PAD), (n, 1)),
+            "cache_weight": config.weight,
+            "cache_flatness": config.flatness,
+        }
 
     def joined(self, text: str, words: Sequence[str]) -> str:
         """`words` as text that stands behind `text`."""
@@ -288,30 +267,5 @@ def joined(parts: Sequence[Scored]) -> Scored:
     return Scored(words, ids, nll, sum(part.characters for part in parts))
 
 
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        if batch and characters + len(text) > _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-        batch.append(text)
-        characters += len(text)
-    if batch:
-        yield batch
-
-
 def _scored(found: dict[str, Any], characters: int) -> Scored:
-    return Scored(tuple(_texts(found["words"])), found["ids"], found["nll"], characters)
-
-
-def _texts(words: Iterable[bytes]) -> list[str]:
-    return [word.decode("utf-8", errors="replace") for word in words]
-
-
-def _words(state: dict[str, Any], row: int) -> Words:
-    length = int(state["lengths"][row])
-    rows = zip(state["alternatives"][row][:length], state["alternative_log_probabilities"][row], strict=False)
-    alternatives = tuple(tuple(zip(_texts(words), map(float, numbers), strict=True)) for words, numbers in rows)
-    log_probs = tuple(map(float, state["log_probabilities"][row][:length]))
-    return Words(tuple(_texts(state["words"][row][:length])), log_probs, alternatives, bool(state["ended"][row]))
+    return Scored(tuple(texts_of(found["words"])), found["ids"], found["nll"], characters)

@@ -95,6 +95,20 @@ def lines(texts: Iterable[str], name: str) -> Iterator[str]:
         yield "".join(buffer)
 
 
+def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The texts in batches of `size` characters together at most; one that is longer is a batch by itself."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        if batch and characters + len(text) > size:
+            yield batch
+            batch, characters = [], 0
+        batch.append(text)
+        characters += len(text)
+    if batch:
+        yield batch
+
+
 def _last_end(buffer: str, size: int) -> int:
     """The place behind the last end of line, or else blank, among the first `size` characters, or the next; or 0."""
     end = buffer.rfind("\n", 0, size) + 1 or max(buffer.rfind(" ", 0, size), buffer.rfind("\t", 0, size)) + 1

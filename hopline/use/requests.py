@@ -49,23 +49,13 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreRequest(Request):
-    """`hopline score`.
+class CachingRequest(Request):
+    """One that a neural cache may help.
 
     Attributes:
-        files: paths; none for standard input.
-        per: one of PER.
-        format: one of FORMATS.
-        context: "document": words see those of the lines before; "line": each line is a text by itself.
-        attention: shows where the hops look, in place of the scores.
         cache: fields of `CacheConfig`, or None for no neural cache.
     """
 
-    files: list[str]
-    per: str
-    format: str
-    context: str
-    attention: bool
     cache: dict[str, Any] | None
 
     @property
@@ -75,7 +65,26 @@ class ScoreRequest(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateRequest(Request):
+class ScoreRequest(CachingRequest):
+    """`hopline score`.
+
+    Attributes:
+        files: paths; none for standard input.
+        per: one of PER.
+        format: one of FORMATS.
+        context: "document": words see those of the lines before; "line": each line is a text by itself.
+        attention: shows where the hops look, in place of the scores.
+    """
+
+    files: list[str]
+    per: str
+    format: str
+    context: str
+    attention: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest(CachingRequest):
     """`hopline generate`: `Model.generate`, and whether the text is printed with its continuation."""
 
     text: str

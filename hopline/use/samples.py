@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hopline.model.tokenisers import join
-from hopline.use.model import Choice, Model
+from hopline.use.drawing import Choice
+from hopline.use.model import Model
 
 BEGINNINGS = 3
 LIKELIEST = 5

@@ -3,7 +3,7 @@
 import argparse
 
 from pipelines.commands.parsing import Commands, command
-from pipelines.commands.using import add_model, use
+from pipelines.commands.using import add_cache, add_model, cache_of, use
 
 _TEXT = """\
 Continues a text by the champion, word by word.  The same seed gives the same words.
@@ -13,6 +13,7 @@ examples:
   hopline generate "the stock market" --tokens 60 --temperature 0.8 --top-k 50 --seed 1
   hopline generate "the stock market" --top-p 0.9 -n 5 --stop .
   hopline generate --temperature 0 --json ""
+  hopline generate "the stock market" --tokens 300 --cache 500
 
 """
 
@@ -40,6 +41,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--unknown", action="store_true", help="let <unk> be drawn")
     parser.add_argument("--json", action="store_true", help="one JSON object, with log-probabilities in nats")
+    add_cache(parser)
     add_model(parser)
 
 
@@ -47,4 +49,5 @@ def _generate(options: argparse.Namespace) -> int:
     from hopline.use.requests import GenerateRequest
 
     names = ("text", "tokens", "n", "temperature", "top_k", "top_p", "seed", "stop", "unknown", "json")
-    return use("generate", GenerateRequest, options, **{name: getattr(options, name) for name in names})
+    request = {name: getattr(options, name) for name in names}
+    return use("generate", GenerateRequest, options, cache=cache_of(options), **request)

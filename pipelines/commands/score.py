@@ -4,7 +4,7 @@ import argparse
 
 from hopline.runtime.errors import UserError
 from pipelines.commands.parsing import Commands, command
-from pipelines.commands.using import add_model, use
+from pipelines.commands.using import add_cache, add_model, cache_of, use
 
 _TEXT = """\
 Scores text by the champion: perplexity, with and without the words it does not know, bits per character, speed.
@@ -39,22 +39,14 @@ def add(commands: Commands) -> None:
         "--context", choices=("document", "line"), default="document", help="what a word sees (%(default)s)"
     )
     parser.add_argument("--attention", action="store_true", help="show where each hop looked, in place of scores")
-    cache = parser.add_argument_group("the neural cache", "makes words likelier that came in a like state before")
-    cache.add_argument("--cache", type=int, metavar="WORDS", help="reaches back so many words")
-    cache.add_argument("--cache-weight", type=float, default=0.1, metavar="SHARE", help="its share (%(default)s)")
-    cache.add_argument(
-        "--cache-flatness", type=float, default=10.0, metavar="X", help="how much likeness counts (%(default)s)"
-    )
+    add_cache(parser)
     add_model(parser)
 
 
 def _score(options: argparse.Namespace) -> int:
     from hopline.use.requests import ScoreRequest
 
-    cache = None
-    if options.cache is not None:
-        weight, flatness = options.cache_weight, options.cache_flatness
-        cache = {"window": options.cache, "weight": weight, "flatness": flatness}
+    cache = cache_of(options)
     if options.attention and (cache or options.format != "table" or options.per):
         raise UserError("--attention has a form of its own", remedy="leave out --per, --format and --cache")
     request = {name: getattr(options, name) for name in ("files", "format", "context", "attention")}

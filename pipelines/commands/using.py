@@ -30,6 +30,23 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--version", type=int, metavar="N", help="a version of the registry, whoever is champion")
 
 
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Adds the neural cache."""
+    cache = parser.add_argument_group("the neural cache", "makes words likelier that came in a like state before")
+    cache.add_argument("--cache", type=int, metavar="WORDS", help="reaches back so many words")
+    cache.add_argument("--cache-weight", type=float, default=0.1, metavar="SHARE", help="its share (%(default)s)")
+    cache.add_argument(
+        "--cache-flatness", type=float, default=10.0, metavar="X", help="how much likeness counts (%(default)s)"
+    )
+
+
+def cache_of(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The fields of the request's neural cache; None for no cache."""
+    if options.cache is None:
+        return None
+    return {"window": options.cache, "weight": options.cache_weight, "flatness": options.cache_flatness}
+
+
 def use(program: str, kind: "type[Request]", options: argparse.Namespace, **values: Any) -> int:
     """Runs a program of `components.use` on the model that the options name, and returns its exit code.
 

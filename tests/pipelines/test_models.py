@@ -1,5 +1,6 @@
 """`hopline models` in this process."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hopline.registry.registry import Registry
+from hopline.store import folders
 from pipelines.cli import main
 from tests.registries import make_model, overwrite, promote
 
@@ -243,3 +245,15 @@ def test_a_registry_in_a_bucket_is_listed_rolled_back_and_verified(models, remot
     assert models("rollback", "--yes", place=place)[0] == 0
     assert [item["state"] for item in json.loads(models("list", "-o", "json", place=place)[1])] == ["kept", "champion"]
     assert models("verify", place=place)[0] == 0
+
+
+def test_a_registry_that_may_only_be_read_is_shown_and_left_as_it_is(models, registry, monkeypatch):
+    def refused(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(folders, "locked", refused)  # root, who runs tests, may write wherever it is not mounted so
+    assert models("list")[0] == 0
+    code, _, errors = models("rollback", "--yes")
+    assert code == 2
+    assert "Read-only file system" in errors
+    assert registry.champion().version == 3

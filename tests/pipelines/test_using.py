@@ -48,6 +48,10 @@ def test_score_reads_files_and_standard_input_and_is_quiet(used, tmp_path):
     ("arguments", "text", "message"),
     [
         (["score"], b"", b"the text is empty"),
+        (["score", "--format", "tsv"], b"nobody knows\nthis\n", b"none of the 3 words"),
+        (["score", "--version", "7"], None, b"no version 7: its versions are 1"),
+        (["generate", "--cache", "0"], None, b"the cache's window is 0"),
+        (["generate", "--tokens", "-1"], None, b"tokens is -1"),
         (["score"], b"w00 \xff\n", b"standard input is not UTF-8: byte 4"),
         (["score", "missing.txt"], None, b"missing.txt does not exist"),
         (["generate", "--temperature", "-1"], None, b"temperature is -1.0"),
@@ -60,6 +64,25 @@ def test_bad_input_is_the_users_fault(used, arguments, text, message):
     assert message in done.stderr
     assert not done.stdout
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--context", "line"]])
+def test_a_line_of_200_megabytes_without_a_blank_is_refused_before_it_fills_the_memory(used, tmp_path, arguments):
+    with (tmp_path / "long.txt").open("wb") as stream:
+        stream.truncate(200 << 20)
+    done = hopline("score", tmp_path / "long.txt", "--output", used[0], *arguments)
+    assert done.returncode == ExitCode.USER, done.stderr
+    assert b"of more than 4,194,304 characters" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.slow
+def test_generate_with_a_cache_says_so_and_keeps_to_its_seed(used):
+    command = ("generate", "w01 w02 w03", "--tokens", 6, "--cache", 50, "--cache-weight", "0.5", "--output", used[0])
+    first, second = (json.loads(hopline(*command, "--json").stdout) for _ in range(2))
+    assert first["cache"] == {"window": 50, "weight": 0.5, "flatness": 10.0}
+    assert first["continuations"] == second["continuations"]
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """What a served model answers: the functions of its SavedModel, which TensorFlow alone runs.
 
-Suffixes: D texts   S words of context (M, the model's memory)   N tokens   K hops   F width of the output's states
-C candidates at one place   Z words that end a text.
+Suffixes: D texts   S words of context (M, the model's memory)   N tokens   K hops   F width of the output's states.
 
 Functions over one piece of text take the S ids before it (`context`, `PAD` where there are none) and return those
 after it.  So a text of any length is read in pieces, and each token has all the memory that it had in one piece.
@@ -12,18 +11,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from hopline.model.generation import ALTERNATIVES, Draw, generate, next_log_probs
+from components.train.report.drawing import Outputs, drawing_signatures, spec
+from hopline.model.generation import ALTERNATIVES, next_log_probs, word_log_probs
 from hopline.model.network import MemoryNetwork
 from hopline.model.scoring import SCORING_SEQUENCES, window_nll
-from hopline.schema import EOS, PAD, RESERVED_WORDS, VOCABULARY_FILE
+from hopline.schema import EOS, PAD, VOCABULARY_FILE
 
-Outputs = dict[str, tf.Tensor]
 _NUMBER = tf.TensorSpec([], tf.float32)
 _AT_ONCE = 2  # windows whose logits or attention are kept whole: T (V + K M) numbers for each
-
-
-def _spec(shape: list[int | None], dtype: tf.DType, name: str) -> tf.TensorSpec:
-    return tf.TensorSpec(shape, dtype, name=name)
 
 
 class Signatures(tf.Module):
@@ -51,7 +46,8 @@ class Signatures(tf.Module):
 
         They are no attributes: those would be saved, and loaded, a second time.
         """
-        functions = {**self._of_texts(model), **self._of_generation(model), **self._of_pieces(model)}
+        drawing = drawing_signatures(model, self.words, self._context_of)
+        functions = {**self._of_texts(model), **drawing, **self._of_pieces(model)}
         return {**functions, "serving_default": functions["score"]}
 
     def _of_texts(self, model: MemoryNetwork) -> dict[str, Callable[..., Outputs]]:
@@ -60,7 +56,7 @@ class Signatures(tf.Module):
         def scored(windows: tf.Tensor) -> list[tf.Tensor]:
             return [window_nll(model, windows)]
 
-        @tf.function(autograph=False, input_signature=[_spec([None], tf.string, "text")])
+        @tf.function(autograph=False, input_signature=[spec([None], tf.string, "text")])
         def score(text: tf.Tensor) -> Outputs:
             """Scores D whole documents, every token once and with all the memory that its document allows.
 
@@ -83,7 +79,7 @@ class Signatures(tf.Module):
                 "row_splits": tokens.row_splits,
             }
 
-        @tf.function(autograph=False, input_signature=[_spec([None], tf.string, "text"), _spec([], tf.int32, "k")])
+        @tf.function(autograph=False, input_signature=[spec([None], tf.string, "text"), spec([], tf.int32, "k")])
         def next_words(text: tf.Tensor, k: tf.Tensor = few) -> Outputs:
             """The k likeliest words after each of D texts, likeliest first.
 
@@ -94,7 +90,7 @@ class Signatures(tf.Module):
             found, ids = tf.math.top_k(log_probs, k=tf.clip_by_value(k, 0, model.vocabulary_size))
             return {"words": tf.gather(self.words, ids), "ids": ids, "probabilities": tf.exp(found)}
 
-        @tf.function(autograph=False, input_signature=[_spec([], tf.string, "word"), _spec([], tf.int32, "k")])
+        @tf.function(autograph=False, input_signature=[spec([], tf.string, "word"), spec([], tf.int32, "k")])
         def nearest(word: tf.Tensor, k: tf.Tensor = few) -> Outputs:
             """The k words whose rows in the output table point most nearly in the direction of `word`'s.
 
@@ -112,99 +108,13 @@ class Signatures(tf.Module):
 
         return {"score": score, "next_words": next_words, "nearest": nearest}
 
-    def _of_generation(self, model: MemoryNetwork) -> dict[str, Callable[..., Outputs]]:
-        how = [
-            _spec([], tf.int32, "tokens"),
-            _spec([], tf.float32, "temperature"),
-            _spec([], tf.int32, "top_k"),
-            _spec([], tf.float32, "top_p"),
-            _spec([], tf.int64, "seed"),
-            _spec([None], tf.string, "stop"),
-            _spec([], tf.bool, "unknown"),
-        ]
-
-        # Defaults, of which TensorFlow Serving knows; Python has to name every argument.
-        thirty, zero, one, first_seed = tf.constant(30), tf.constant(0), tf.constant(1.0), tf.constant(0, tf.int64)
-        nothing, no = tf.constant([], tf.string), tf.constant(False)
-
-        def drawn(
-            context: tf.Tensor, ended: tf.Tensor, first: tf.Tensor, tokens: tf.Tensor, draw: Draw, stop: tf.Tensor
-        ) -> Outputs:
-            result = generate(model, context, ended, first, tokens, draw, self._stop_ids(stop))
-            return {
-                "words": tf.where(result.words.ids == PAD, "", tf.gather(self.words, result.words.ids)),
-                "ids": result.words.ids,
-                "lengths": result.lengths,
-                "log_probabilities": result.words.log_probs,
-                "alternatives": tf.gather(self.words, result.words.candidates),
-                "alternative_log_probabilities": result.words.candidate_log_probs,
-                "context": result.context,
-                "ended": result.ended,
-            }
-
-        @tf.function(autograph=False, input_signature=[_spec([None], tf.string, "text"), *how])
-        def generate_text(
-            text: tf.Tensor,
-            tokens: tf.Tensor = thirty,
-            temperature: tf.Tensor = one,
-            top_k: tf.Tensor = zero,
-            top_p: tf.Tensor = one,
-            seed: tf.Tensor = first_seed,
-            stop: tf.Tensor = nothing,
-            unknown: tf.Tensor = no,
-        ) -> Outputs:
-            """Continues D texts by up to `tokens` words each.
-
-            `hopline.model.generation.Draw` says how; `stop`, shape (Z,), are words that end a text, a newline `<eos>`.
-
-            Returns:
-                words, ids and log_probabilities (nats), each (D, N), N <= tokens, empty behind a text's end; lengths
-                (D,); the likeliest words at each place, alternatives and alternative_log_probabilities, (D, N, C);
-                context and ended, with which `extend` goes on.
-            """
-            draw = Draw(temperature, top_k, top_p, seed, unknown)
-            context = self._context_of(text)
-            return drawn(context, tf.zeros_like(context[:, 0], tf.bool), tf.constant(0), tokens, draw, stop)
-
-        @tf.function(
-            autograph=False,
-            input_signature=[
-                _spec([None, self._context], tf.int32, "context"),
-                _spec([None], tf.bool, "ended"),
-                _spec([], tf.int32, "first"),
-                *how,
-            ],
-        )
-        def extend(
-            context: tf.Tensor,
-            ended: tf.Tensor,
-            first: tf.Tensor,
-            tokens: tf.Tensor,
-            temperature: tf.Tensor,
-            top_k: tf.Tensor,
-            top_p: tf.Tensor,
-            seed: tf.Tensor,
-            stop: tf.Tensor,
-            unknown: tf.Tensor,
-        ) -> Outputs:
-            """Goes on where `begin`, `generate` or `extend` ended; `first` counts the words drawn since the text."""
-            return drawn(context, ended, first, tokens, Draw(temperature, top_k, top_p, seed, unknown), stop)
-
-        @tf.function(autograph=False, input_signature=[_spec([None], tf.string, "text")])
-        def begin(text: tf.Tensor) -> Outputs:
-            """The context of each of D texts, (D, S), and ended, (D,), which is nowhere true."""
-            context = self._context_of(text)
-            return {"context": context, "ended": tf.zeros_like(context[:, 0], tf.bool)}
-
-        return {"generate": generate_text, "extend": extend, "begin": begin}
-
     def _of_pieces(self, model: MemoryNetwork) -> dict[str, Callable[..., Outputs]]:
         few = tf.constant(ALTERNATIVES)
 
         def scored(windows: tf.Tensor) -> list[tf.Tensor]:
             return [window_nll(model, windows)]
 
-        piece = [_spec([self._context], tf.int32, "context"), _spec([], tf.string, "text")]
+        piece = [spec([self._context], tf.int32, "context"), spec([], tf.string, "text")]
 
         @tf.function(autograph=False, input_signature=piece)
         def score_piece(context: tf.Tensor, text: tf.Tensor) -> Outputs:
@@ -213,7 +123,7 @@ class Signatures(tf.Module):
             [nll] = self._map_windows(context, stream, scored, [_NUMBER])
             return {**result, "nll": nll}
 
-        @tf.function(autograph=False, input_signature=[*piece, _spec([], tf.int32, "k")])
+        @tf.function(autograph=False, input_signature=[*piece, spec([], tf.int32, "k")])
         def alternatives(context: tf.Tensor, text: tf.Tensor, k: tf.Tensor = few) -> Outputs:
             """As `score_piece`, and the k likeliest words at each place.
 
@@ -223,11 +133,11 @@ class Signatures(tf.Module):
             k = tf.clip_by_value(k, 0, model.vocabulary_size)
 
             def likeliest(windows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                log_probs = tf.nn.log_softmax(tf.cast(model(windows[:, :-1]), tf.float32))
+                log_probs = word_log_probs(model(windows[:, :-1]))
                 targets = windows[:, self._context :]
                 return -tf.gather(log_probs, targets, batch_dims=2), *tf.math.top_k(log_probs, k=k)
 
-            several = [_spec([None], dtype, name) for dtype, name in ((tf.float32, "found"), (tf.int32, "ids"))]
+            several = [spec([None], dtype, name) for dtype, name in ((tf.float32, "found"), (tf.int32, "ids"))]
             nll, found, ids = self._map_windows(context, stream, likeliest, [_NUMBER, *several], at_once=_AT_ONCE)
             words = tf.gather(self.words, ids)
             return {**result, "nll": nll, "alternatives": words, "alternative_log_probabilities": found}
@@ -240,7 +150,7 @@ class Signatures(tf.Module):
             def both(windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 return window_nll(model, windows), tf.cast(model.output_states(windows[:, :-1]), tf.float32)
 
-            nll, found = self._map_windows(context, stream, both, [_NUMBER, _spec([None], tf.float32, "states")])
+            nll, found = self._map_windows(context, stream, both, [_NUMBER, spec([None], tf.float32, "states")])
             return {**result, "nll": nll, "states": found}
 
         @tf.function(autograph=False, input_signature=piece)
@@ -255,7 +165,7 @@ class Signatures(tf.Module):
                 probs = tf.stack(model.attention(windows[:, :-1]), axis=2)
                 return window_nll(model, windows), tf.cast(probs, tf.float32)
 
-            read = _spec([model.hops, model.slots], tf.float32, "read")
+            read = spec([model.hops, model.slots], tf.float32, "read")
             nll, found = self._map_windows(context, stream, both, [_NUMBER, read], at_once=_AT_ONCE)
             return {**result, "nll": nll, "attention": found}
 
@@ -269,10 +179,6 @@ class Signatures(tf.Module):
         tokens = tf.cast(self.transform.transform_fn({"text": text})["tokens"], tf.int32)
         padded = tf.concat([tf.fill([tokens.nrows(), self._context], PAD), tokens], axis=1)
         return padded[:, -self._context :].to_tensor(shape=[None, self._context])
-
-    def _stop_ids(self, stop: tf.Tensor) -> tf.Tensor:
-        wanted = tf.where(stop == "\n", RESERVED_WORDS[EOS], stop)
-        return tf.cast(tf.where(tf.reduce_any(self.words[:, None] == wanted, axis=1))[:, 0], tf.int32)
 
     def _read(self, context: tf.Tensor, text: tf.Tensor) -> tuple[tf.Tensor, Outputs]:
         """The piece's ids as the model takes them; and what all functions of pieces return."""

@@ -7,8 +7,9 @@ import numpy as np
 from components.evaluate import compare
 from components.evaluate.baselines import Baseline
 from components.evaluate.calibration import Bin
-from components.evaluate.measure import Artifact, Measurement, Side, compare_sides
+from components.evaluate.measure import Measurement, compare_sides
 from components.evaluate.scores import Scores
+from components.evaluate.side import Artifact, Side
 from components.evaluate.text import Document
 from hopline import artifacts
 from hopline.config.evaluate import EvaluateConfig

@@ -2,7 +2,7 @@ import pytest
 
 from components.use.completions import Written, parse
 from hopline.runtime.errors import UserError
-from hopline.use.model import Words
+from hopline.use.drawing import Words
 from hopline.use.running import RunningText
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from components.use import formats
+from components.use import tool_formats
 from hopline.runtime.errors import UserError
 from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Totals
@@ -19,7 +19,7 @@ def output(form, per, documents=DOCUMENTS):
         files=list(documents), per=per, format=form, context="document", attention=False, cache=None, **model
     )
     stream, totals = io.StringIO(), Totals()
-    written = formats.output_for(request, FakeModel(), stream)
+    written = tool_formats.output_for(request, FakeModel(), stream)
     for name, pieces in documents.items():
         for piece in pieces:
             part = scored(piece)
@@ -72,7 +72,7 @@ def test_srilm_prints_sentences_and_leaves_unknown_words_out_of_its_sums():
 
 
 def test_srilm_refuses_a_line_that_it_would_have_to_hold_whole(monkeypatch):
-    monkeypatch.setattr(formats, "_SRILM_LONGEST", 10)
+    monkeypatch.setattr(tool_formats, "_SRILM_LONGEST", 10)
     with pytest.raises(UserError, match="more than 10 words"):
         output("srilm", "word", {"one.txt": ["a " * 8] * 100})
 

@@ -10,7 +10,8 @@ from hopline.model.tokenisers import tokenise
 from hopline.runtime.errors import UserError
 from hopline.use import pieces
 from hopline.use.cache import CacheConfig
-from hopline.use.model import Choice, joined
+from hopline.use.drawing import Choice
+from hopline.use.model import joined
 
 TEXT = "w00 w07 w03 nobody\nw01"
 
@@ -65,6 +66,29 @@ def test_the_same_seed_gives_the_same_words_however_they_are_drawn(model):
     parts = model.stream("w01 w02", tokens=12, choice=Choice(seed=5), at_once=5)
     words = [word for [part] in parts for word in part.words]
     assert words == tokenise(first, "whitespace")
+
+
+def test_a_cache_changes_what_is_drawn_the_same_however_it_is_drawn(model):
+    text, cache = "w01 w02 w03 w04 " * 6, CacheConfig(window=8, weight=0.9, flatness=5.0)
+    first, second = model.generate(text, tokens=12, n=2, seed=5, cache=cache)
+    assert model.generate(text, tokens=12, seed=5, cache=cache) == [first]
+    assert model.generate(text, tokens=12, n=2, seed=5, cache=CacheConfig(weight=0.0)) != [first, second]
+    for at_once in (1, 5):
+        parts = model.stream(text, tokens=12, choice=Choice(seed=5), at_once=at_once, cache=cache)
+        assert [word for [part] in parts for word in part.words] == tokenise(first, "whitespace")
+
+
+def test_words_drawn_with_a_cache_have_the_probability_that_scoring_with_it_gives_them(model):
+    text = "w01 w02 w03 w04 " * 6
+    for cache in (None, CacheConfig(5, 0.4, 3.0), CacheConfig(500, 0.4, 3.0)):
+        [[drawn]] = model.stream(text, tokens=9, choice=Choice(seed=2), at_once=9, cache=cache)
+        [scored] = model.score([text + " ".join(drawn.words)], cache)
+        np.testing.assert_allclose(drawn.log_probs, -scored.nll[-9:], atol=1e-5)
+
+
+def test_an_empty_text_has_an_empty_cache(model):
+    plain = model.generate("", tokens=1, seed=3)
+    assert model.generate("", tokens=1, seed=3, cache=CacheConfig(weight=0.9)) == plain
 
 
 def test_unknown_and_padding_are_never_drawn_unless_asked(model):

@@ -14,6 +14,7 @@ from tests.exported import MEMORY, make_output
 
 TEXT = "w00 w07 w03 nobody\nw01 w02 w09 w11 w12 w13 w14 w15 w20 w21\nw22 w23\n"
 HOW = {"tokens": 9, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3, "stop": [], "unknown": False}
+NO_CACHE = {"cache_weight": 0.0, "cache_flatness": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_alternatives_states_and_attention_go_with_the_same_scores(exported, use
         np.testing.assert_allclose(found["nll"], scored, atol=1e-5)
     np.testing.assert_allclose(np.exp(told["alternative_log_probabilities"]).sum(1), 1.0, atol=1e-4)
     logits = states["states"] @ network.logit_table_VF.numpy().T + network.logit_bias_V.numpy()
+    logits[:, PAD] = -np.inf  # it is no word
     likeliest = np.sort(tf.nn.log_softmax(logits).numpy())[:, ::-1]
     np.testing.assert_allclose(told["alternative_log_probabilities"], likeliest, atol=1e-4)
     np.testing.assert_allclose(attention["attention"][1:].sum(2), 1.0, atol=1e-5)
@@ -75,11 +77,13 @@ def test_the_next_words_are_the_networks_own(exported, used):
 def test_generating_at_once_and_in_parts_gives_the_same_words_with_the_models_own_probabilities(exported):
     whole = exported.call("generate", text=["w00 w07", ""], **HOW)
     state = exported.call("begin", text=["w00 w07", ""])
+    width = exported.width("extend", "cache_states")
+    cache = {"cache_states": np.zeros((2, 0, width)), "cache_ids": np.zeros((2, 0), np.int32), **NO_CACHE}
     parts = []
     for first in (0, 2, 7):
         tokens = min(5, HOW["tokens"] - first) if first else 2
         kept = {"context": state["context"], "ended": state["ended"]}
-        state = exported.call("extend", **kept, first=first, **{**HOW, "tokens": tokens})
+        state = exported.call("extend", **kept, **cache, first=first, **{**HOW, "tokens": tokens})
         parts.append(state["words"])
     assert np.concatenate(parts, axis=1).tolist() == whole["words"].tolist()
     text = b" ".join(whole["words"][0]).decode().replace("<eos>", "\n")
