@@ -40,7 +40,7 @@ class Setting:
     memory: int = 20
     width: int = 32
     hops: int = 3
-    steps: int = 1000
+    steps: int = 400
 
 
 @keras.saving.register_keras_serializable(package="hopline.questions")
