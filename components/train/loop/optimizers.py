@@ -104,8 +104,8 @@ def every(optimizer: Optimizer, steps: int) -> Optimizer:
     def update(
         weight: tf.Tensor, gradient: tf.Tensor, slots: Sequence[tf.Tensor], numbers: Numbers
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        *own, waiting = slots
-        waiting += gradient / steps
+        *own, waited = slots
+        waiting = waited + gradient / steps
         number = tf.cast(numbers.number, tf.int32)  # XLA divides floats by a constant with its rounded reciprocal
         due = tf.equal(number % steps, 0)
         own_number = tf.cast(tf.maximum(number // steps, 1), numbers.number.dtype)
