@@ -44,7 +44,7 @@ class Requests:
 
     def __init__(self, allowed: Callable[[int], bool]) -> None:
         self._allowed = allowed
-        self._refused = ""
+        self._refused: str | None = None
 
     def number(self, job: Manifest) -> int:
         """How many workers are wanted: those that are asked for, if that may be, else those of the Job."""
