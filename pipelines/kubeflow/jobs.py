@@ -1,6 +1,7 @@
 """The Job of a run's workers, by way of Kubernetes itself."""
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,7 +24,7 @@ def ask_for_workers(namespace: str, pods: Iterable[str], workers: int) -> str:
         InternalError: Kubernetes does not answer.
     """
     try:
-        kubernetes.config.load_kube_config()
+        kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
     except kubernetes.config.ConfigException as error:
         raise UserError(f"--kube-namespace needs kubectl's configuration: {error}", remedy="set KUBECONFIG") from error
     client, launchers = kubernetes.client.ApiClient(), set(pods)

@@ -4,6 +4,7 @@ Kubeflow's API reads a pod's log where its server may (version 2.17.0 for one us
 which its role does not allow), and otherwise what was archived when the pod had ended.
 """
 
+import os
 from collections.abc import Callable
 
 import kubernetes
@@ -21,7 +22,7 @@ def live_logs(namespace: str) -> Callable[[str], str]:
         UserError: there is no such configuration.
     """
     try:
-        kubernetes.config.load_kube_config()
+        kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
     except kubernetes.config.ConfigException as error:
         raise UserError(
             f"--kube-namespace needs kubectl's configuration: {error}", remedy="set KUBECONFIG, or leave it out"

@@ -15,9 +15,11 @@ from pipelines.config.cluster import ClusterConfig
 from pipelines.config.config import Config
 from pipelines.doctor import cluster as doctor
 from pipelines.doctor.check import State, diagnose
+from pipelines.kubeflow import submission
 from pipelines.kubeflow.connection import Server as KubeflowServer
 from tests.components.train.launch.cluster.cluster import Cluster
 from tests.components.train.launch.cluster.server import Server
+from tests.pipelines.kubeflow.conftest import COMPILED_ONCE
 from tests.pipelines.kubeflow.server import KubeflowServer as FakeKubeflow
 
 RUNNER = "system:serviceaccount:hopline:pipeline-runner"
@@ -272,8 +274,9 @@ cron = "@daily"
 
 
 @pytest.fixture
-def command(server, tmp_path, capsys):
+def command(server, tmp_path, capsys, monkeypatch):
     """Gives a command, without its last step; returns the code and what was said."""
+    monkeypatch.setattr(submission, "pipeline_yaml", COMPILED_ONCE)
     (tmp_path / "config.toml").write_text(CONFIG)
     server.cluster.add({"kind": "Secret", "metadata": {"name": "pull"}})
 

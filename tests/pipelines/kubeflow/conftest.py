@@ -1,10 +1,21 @@
 """A Kubeflow Pipelines server in memory, and a client of it that does not wait."""
 
+import functools
+
 import pytest
 
+from pipelines.kubeflow import submission
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import PATIENCE_SECONDS, Connection, Server
 from tests.pipelines.kubeflow.server import KubeflowServer
+
+# kfp takes seconds to compile a pipeline, and does so for each command: of one configuration once is enough here.
+COMPILED_ONCE = functools.cache(submission.pipeline_yaml)
+
+
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch):
+    monkeypatch.setattr(submission, "pipeline_yaml", COMPILED_ONCE)
 
 
 @pytest.fixture

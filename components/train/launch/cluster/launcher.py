@@ -16,7 +16,7 @@ from components.train.launch.cluster import kueue, resize
 from components.train.launch.cluster.api import Api, Manifest, UnreachableError, connect
 from components.train.launch.cluster.holders import adopt, others, own_pod, owned, reference, release
 from components.train.launch.cluster.manifests import SPEC_ANNOTATION, Objects, build
-from components.train.launch.cluster.resize import ResizedError
+from components.train.launch.cluster.resize import Requests, ResizedError
 from components.train.launch.cluster.task import TaskConfig
 from components.train.launch.cluster.watch import SpentError, Watch, condition
 from components.train.state import checkpoint
@@ -71,7 +71,7 @@ def run_workers(
         build=lambda count: build(settings, training, arguments, count, restarts, task),
         configured=workers,
         workers=workers,
-        allowed=allowed,
+        requests=Requests(allowed),
         settings=settings,
         training=training,
         own=own or own_pod(),
@@ -100,7 +100,7 @@ class _Launch:
         configured: the number of workers that the run was given.
         workers: the number that a Job is made with.
         resized: whether somebody has asked for that number.
-        allowed: whether training can go on with so many.
+        requests: for another number.
         settings: of the Job.
         training: folder or URI of the checkpoints.
         own: reference to the launcher's pod, None outside of a cluster.
@@ -112,7 +112,7 @@ class _Launch:
     configured: int
     workers: int
     resized: bool = False
-    allowed: Callable[[int], bool]
+    requests: Requests
     settings: JobConfig
     training: Path | str
     own: Manifest | None
@@ -209,7 +209,7 @@ def _watch(launch: _Launch, job: Manifest, *, adopted: bool) -> HoplineError | N
             return watch.failure(failed)
         if spent := watch.spent():
             return spent
-        if (workers := resize.number(found, launch.allowed)) != found["spec"]["completions"]:
+        if (workers := launch.requests.number(found)) != found["spec"]["completions"]:
             return ResizedError(workers)
         launch.pause(_LOOK_SECONDS)
         watch.waited(_LOOK_SECONDS)
@@ -222,7 +222,7 @@ def _replaced(launch: _Launch, found: Manifest | None) -> ResizedError | None:
         found = launch.api.get("Job", launch.objects.name)
     if found is None or not resize.is_resized(found):
         return None
-    return ResizedError(resize.number(found, launch.allowed))
+    return ResizedError(launch.requests.number(found))
 
 
 def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]:

@@ -39,13 +39,22 @@ def annotated(job: Manifest, workers: int) -> Manifest:
     return {**job, "metadata": {**metadata, "annotations": annotations}}
 
 
-def number(job: Manifest, allowed: Callable[[int], bool]) -> int:
-    """How many workers are wanted: those that are asked for, if that may be, else those of the Job."""
-    workers = int(job["spec"]["completions"])
-    asked = job["metadata"].get("annotations", {}).get(WORKERS_ANNOTATION, "")
-    if not asked.isascii() or not asked.isdigit() or not int(asked) or int(asked) == workers:
+class Requests:
+    """Reads from Jobs how many workers are asked for, as far as that is `allowed`; what is not is told once."""
+
+    def __init__(self, allowed: Callable[[int], bool]) -> None:
+        self._allowed = allowed
+        self._refused: str | None = None
+
+    def number(self, job: Manifest) -> int:
+        """How many workers are wanted: those that are asked for, if that may be, else those of the Job."""
+        workers = int(job["spec"]["completions"])
+        asked = job["metadata"].get("annotations", {}).get(WORKERS_ANNOTATION, str(workers))
+        if asked == str(workers):
+            return workers
+        if asked.isascii() and asked.isdigit() and int(asked) > 0 and self._allowed(int(asked)):
+            return int(asked)
+        if asked != self._refused:
+            self._refused = asked
+            print(f'train: "{asked}" workers are asked for, among which the batch cannot be divided', file=sys.stderr)
         return workers
-    if allowed(int(asked)):
-        return int(asked)
-    print(f"train: {asked} workers are asked for, among which the batch cannot be divided", file=sys.stderr)
-    return workers

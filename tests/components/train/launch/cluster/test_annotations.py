@@ -35,8 +35,9 @@ def test_that_the_job_cannot_be_changed_is_no_reason_to_end_training(world):
     patches = []
 
     def refuse(request):
-        if request.verb == "patch":
-            patches.append(request)
+        if request.verb != "patch":
+            return None
+        patches.append(request)
         return (403, "no") if len(patches) == 2 else None
 
     world.server.fault = refuse

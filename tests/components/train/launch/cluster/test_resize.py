@@ -60,10 +60,12 @@ def test_the_workers_of_one_number_have_ended_before_those_of_another_begin(resi
 
 
 @pytest.mark.parametrize("asked", ["3", "0", "-1", "two", "", "2"])
-def test_a_number_among_which_the_batch_cannot_be_divided_changes_nothing(resized, asked):
+def test_a_number_among_which_the_batch_cannot_be_divided_changes_nothing_and_is_told_once(resized, asked, capsys):
     resized.asked = {10: asked}
     resized.world.run(workers=2, allowed=lambda workers: 8 % workers == 0)
     assert resized.numbers == [2]
+    said = [line for line in capsys.readouterr().err.splitlines() if f'"{asked}" workers' in line]
+    assert len(said) == (asked != "2")
 
 
 @pytest.mark.parametrize("later", [0, 3, 20])
