@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.preprocess.vocabulary import promoted_vocabulary
-from hopline.artifacts import TENSORFLOW, code_digest, content_key, produce
+from hopline.artifacts import TENSORFLOW, Manifest, code_digest, content_key, produce
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.runtime.errors import ExitCode
@@ -65,8 +65,25 @@ def _preprocess(options: argparse.Namespace) -> None:
         build(corpus, config, options.fingerprint, vocabulary, scratch, result)
 
     manifest, found = produce(options.output, work, _STEP, EXAMPLES, key, build)
-    counts = ", ".join(f"{split} {numbers['tokens']:,}" for split, numbers in manifest.counts.items())
-    print(f"{_STEP}: {'found' if found else 'made'} {options.output}: tokens: {counts}", file=sys.stderr)
+    print(f"{_STEP}: {'found' if found else 'made'} {options.output}", *table(manifest), sep="\n", file=sys.stderr)
+
+
+def table(manifest: Manifest) -> list[str]:
+    """What the examples hold, in lines for people: a row for each split."""
+    names = ("documents", "tokens", "unknown", "types", "characters")
+    rows: list[tuple[str, ...]] = [("split", *names)]
+    for split, counts in manifest.counts.items():
+        numbers = {**manifest.facts["statistics"][split], **counts}
+        numbers["unknown"] = numbers["unknown_tokens"]
+        rows.append((split, *(f"{numbers[name]:,}" for name in names)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  "
+        + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    facts = manifest.facts
+    return [*lines, f"  of {facts['corpus_bytes']:,} bytes of files; lines left out: {facts['skipped_lines']:,}"]
 
 
 def _leave_at_once(number: int, frame: object) -> None:
