@@ -59,7 +59,7 @@ def _preprocess(options: argparse.Namespace) -> None:
     def build(scratch: Path, result: Path) -> None:
         from components.preprocess.examples import build
 
-        # TensorFlow writes the code that it traces to files that only an ordinary end of a process would remove.
+        # On the disk that all workers share: Beam has files of its own there, too.
         tempfile.tempdir = str(scratch)
         vocabulary = promoted_vocabulary(options.registry, model_id, config) if model_id else None
         build(corpus, config, options.fingerprint, vocabulary, scratch, result)
