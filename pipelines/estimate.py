@@ -7,7 +7,6 @@ on this machine, the steps in its log correct them.
 
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import tomllib
@@ -21,6 +20,7 @@ from hopline.config.corpus import CorpusConfig
 from hopline.config.cost import useful_operations
 from hopline.config.model import ModelConfig
 from hopline.corpus.files import SourceFile, source_files
+from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import HoplineError
 from hopline.schema import RESERVED_WORDS
 from pipelines.config.config import Config
@@ -155,7 +155,7 @@ def last_run(runs: Path, speed: Speed) -> Speed | None:
         factor = seconds / speed.step_seconds(config.model, vocabulary, targets)
         if factor > 0:
             source = f"the last run here, {run.parents[1].name} ({targets / seconds:,.0f} targets/s)"
-            cores = os.cpu_count() or 1
+            cores = usable_cpus()
             return Speed(
                 speed.fixed * factor, speed.operations / factor, speed.epoch_end * factor, cores, source, RUN_SPREAD
             )
@@ -194,7 +194,7 @@ def describe(config: Config, runs: Path | None = None, *, cores: int | None = No
         measured = benchmark()
         speed = (last_run(runs, measured) if runs else None) or measured
         vocabulary = config.preprocess.max_words + len(RESERVED_WORDS)
-        expected = time_of(config, work, vocabulary, speed, cores or os.cpu_count() or 1)
+        expected = time_of(config, work, vocabulary, speed, cores or usable_cpus())
         time = f"{span(expected)}, by {speed.source}"
     most = f"at most: about {_rounded(work.steps * work.step_targets)} targets in {_rounded(work.steps)} steps"
     if minutes := config.train.minutes:

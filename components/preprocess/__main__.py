@@ -65,7 +65,7 @@ def _preprocess(options: argparse.Namespace) -> None:
     def build(scratch: Path, result: Path) -> None:
         from components.preprocess.examples import build
 
-        # TensorFlow writes the code that it traces to files that only an ordinary end of a process would remove.
+        # On the disk that all workers share: Beam has files of its own there, too.
         tempfile.tempdir = str(scratch)
         vocabulary = promoted_vocabulary(options.registry, model_id, config) if model_id else None
         build(corpus, config, options.fingerprint, vocabulary, scratch, result)
@@ -76,8 +76,25 @@ def _preprocess(options: argparse.Namespace) -> None:
     except UserError:
         remove_tree(options.output)  # which nothing is to be trained on
         raise
-    counts = ", ".join(f"{split} {numbers['tokens']:,}" for split, numbers in manifest.counts.items())
-    print(f"{_STEP}: {'found' if found else 'made'} {options.output}: tokens: {counts}", file=sys.stderr)
+    print(f"{_STEP}: {'found' if found else 'made'} {options.output}", *table(manifest), sep="\n", file=sys.stderr)
+
+
+def table(manifest: Manifest) -> list[str]:
+    """What the examples hold, in lines for people: a row for each split."""
+    names = ("documents", "tokens", "unknown", "types", "characters")
+    rows: list[tuple[str, ...]] = [("split", *names)]
+    for split, counts in manifest.counts.items():
+        numbers = {**manifest.facts["statistics"][split], **counts}
+        numbers["unknown"] = numbers["unknown_tokens"]
+        rows.append((split, *(f"{numbers[name]:,}" for name in names)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  "
+        + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    facts = manifest.facts
+    return [*lines, f"  of {facts['corpus_bytes']:,} bytes of files; lines left out: {facts['skipped_lines']:,}"]
 
 
 def _report(

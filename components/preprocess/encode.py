@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.preprocess.overlap import LENGTHS, Hashes, Passages
 from components.preprocess.plan import Range, Segment
 from components.preprocess.reading import SOURCES, Piece, Skipped, batches, pieces, text_before
-from components.preprocess.statistics import Tally
+from components.preprocess.statistics import Tally, distinct
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.stamps import stamp
 from hopline.runtime.errors import UserError
@@ -97,7 +97,8 @@ class _SplitWriter:
         if split in EVALUATION_SPLITS:
             self._text = files.enter_context((folder / (split + TEXT)).open("w", encoding="utf-8"))
         self._document, self._length = "", 0
-        self._unknown = np.empty(0, np.uint64)
+        self._unknown: list[Hashes] = []
+        self._unsettled = 0
         self._passages = Passages(LENGTHS[encoding.tokeniser], encoding.thinning)
         self._context = encoding.context
 
@@ -113,8 +114,10 @@ class _SplitWriter:
         if piece.document != self._document:
             self._end_document()
             self._document = piece.document
-        self._unknown = np.concatenate([self._unknown, tokens.hashes[tokens.ids == UNKNOWN]])
-        if len(self._unknown) > 2 * max(_MANY, len(self.tally.unknown)):
+        unknown = tokens.hashes[tokens.ids == UNKNOWN]
+        self._unknown.append(unknown)
+        self._unsettled += len(unknown)
+        if self._unsettled > 2 * max(_MANY, len(self.tally.unknown)):
             self._settle_unknown()
         file = piece.segment.file
         self._passages.add(piece.document, file, tokens.of_words, before.of_words, cut=piece.cut)
@@ -131,8 +134,8 @@ class _SplitWriter:
         np.savez(self._stem.with_name(self._stem.name + HASHES), **self._passages.arrays())  # type: ignore[arg-type]
 
     def _settle_unknown(self) -> None:
-        self.tally.unknown = np.union1d(self.tally.unknown, self._unknown)
-        self._unknown = np.empty(0, np.uint64)
+        self.tally.unknown = distinct([self.tally.unknown, *self._unknown])
+        self._unknown, self._unsettled = [], 0
 
     def _end_document(self) -> None:
         if self._length:
@@ -140,7 +143,9 @@ class _SplitWriter:
         self._length = 0
 
 
-def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, report: Callable[[int], None]) -> None:
+def encode(
+    work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, report: Callable[[int], None]
+) -> dict[str, int]:
     """Writes the range's files into the folder `target`, whole or not at all; the same bytes each time.
 
     Args:
@@ -149,6 +154,9 @@ def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, 
         tokeniser: makes the ids.
         encoding: what else the files depend on.
         report: called with the bytes of text encoded so far.
+
+    Returns:
+        Counts of the range by name: text_bytes, documents (that begin here), tokens, unknown, skipped_lines.
 
     Raises:
         UserError: the text is damaged, or a file changes meanwhile.
@@ -182,19 +190,48 @@ def encode(work: Range, target: Path, tokeniser: Tokeniser, encoding: Encoding, 
                     remedy="run again when nothing writes to the corpus any more",
                 )
         write_json(folder / SOURCES, {"stamps": sources, "skipped": asdict(skipped)})
+    tallies = [writer.tally for writer in writers.values()]
+    continued = head.start > 0 and corpus.documents == "file" and any(head.file in t.cut_documents for t in tallies)
+    return {
+        "text_bytes": done,
+        "documents": sum(t.lengths.total() + len(t.cut_documents) for t in tallies) - continued,
+        "tokens": sum(t.tokens for t in tallies),
+        "unknown": sum(int(t.word_counts[UNKNOWN]) for t in tallies),
+        "skipped_lines": skipped.lines,
+    }
 
 
 def _example(piece: Piece, tokens: np.ndarray, look_behind: np.ndarray) -> bytes:
-    """The passage as a tf.train.Example (`hopline.schema.Passage`)."""
+    """The passage as a tf.train.Example (`hopline.schema.Passage`), as `SerializeToString(deterministic=True)` has it.
 
-    def integers(values: list[int]) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    The map's entries come in the order of their keys, of which "tokens" is the last: that entry is encoded here, since
+    protobuf would ask for a Python int of each.
+    """
+
+    def integer(value: int) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
     features = {
         "document": tf.train.Feature(bytes_list=tf.train.BytesList(value=[piece.document.encode()])),
-        "offset": integers([piece.offset]),
-        "look_behind": integers([len(look_behind)]),
-        "tokens": integers([*look_behind.tolist(), *tokens.tolist()]),
+        "offset": integer(piece.offset),
+        "look_behind": integer(len(look_behind)),
     }
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    return example.SerializeToString(deterministic=True)
+    others = tf.train.Features(feature=features).SerializeToString(deterministic=True)
+    packed = _field(3, _field(1, _varints(np.concatenate([look_behind, tokens]))))  # Feature.int64_list.value
+    return _field(1, others + _field(1, _field(1, b"tokens") + _field(2, packed)))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of protobuf's wire format that holds bytes; `number` is below 16."""
+    return bytes([number << 3 | 2]) + _varints(np.array([len(content)])) + content
+
+
+def _varints(values: np.ndarray) -> bytes:
+    """Integers from 0 on as protobuf packs them: seven bits a byte, lowest first, the top bit on all but the last."""
+    width = -(-max(int(values.max()).bit_length(), 1) // 7)
+    shifted = values.astype(np.uint64)[:, np.newaxis] >> (7 * np.arange(width, dtype=np.uint64))
+    more = np.zeros(shifted.shape, np.bool_)
+    more[:, :-1] = shifted[:, 1:] > 0
+    used = np.ones(shifted.shape, np.bool_)
+    used[:, 1:] = more[:, :-1]
+    return ((shifted & 0x7F).astype(np.uint8) | (more.astype(np.uint8) << 7))[used].tobytes()

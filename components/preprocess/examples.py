@@ -41,6 +41,9 @@ from hopline.schema import (
 )
 from hopline.store.folders import link, place, remove_tree, write_json, write_text
 
+# Of the statistics of a split.
+_IN_MANIFEST = ("words", "types", "unknown_tokens", "unknown_rate", "characters", "in_training")
+
 
 def build(
     corpus: CorpusConfig,
@@ -130,9 +133,9 @@ def build(
             "lowercase": config.lowercase,
             "fingerprint": expected,
             "skipped_lines": skipped,
+            "corpus_bytes": sum(file.size for file in files),
             "statistics": {
-                split: {key: entry[key] for key in ("words", "types", "unknown_rate", "in_training") if key in entry}
-                for split, entry in summaries.items()
+                split: {key: entry[key] for key in _IN_MANIFEST if key in entry} for split, entry in summaries.items()
             },
         },
     )

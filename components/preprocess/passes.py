@@ -7,27 +7,35 @@ import contextlib
 import functools
 import json
 import shutil
+import sys
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.metrics import Metrics, MetricsFilter
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner
+from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, python_sdk_capabilities
 
-from components.preprocess.counting import Block, WordCounter, blocks, merge, most_frequent
+from components.preprocess.counting import Block, Totals, WordCounter, blocks, merge, most_frequent, occurrences
 from components.preprocess.encode import Encoding, Tokeniser, encode
 from components.preprocess.plan import Range
 from components.preprocess.reading import SOURCES, batches, pieces
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.corpus.stamps import Stamps
-from hopline.runtime.errors import UserError
+from hopline.runtime.cpus import usable_cpus
+from hopline.runtime.errors import InternalError, UserError
 from hopline.runtime.process import read_failure, write_failure
 from hopline.runtime.progress import Progress
-from hopline.store.folders import remove_partial, remove_tree, write_json
+from hopline.store.folders import remove_partial, remove_tree, write_json, write_text
 
 _POLL_SECONDS = 0.5
+_NAMESPACE = "hopline.preprocess"  # of our counters among Beam's metrics
+_IN_PROCESS = ("FnApiRunner", "apache_beam.runners.portability.fn_api_runner.FnApiRunner")
+_PARALLEL_BYTES = 32 << 20  # of files; less is done by one worker before a second has gained what it costs
 
 
 class Meter:
@@ -39,6 +47,15 @@ class Meter:
     def report(self, work: Range, done: int) -> None:
         """Notes the bytes of the range that are done; a compressed file's text may be longer than the file."""
         (self._folder / f"{work.index:06}.bytes").write_text(str(min(done, work.size)), encoding="ascii")
+
+    def send(self, work: Range, occurrences: int) -> None:
+        """Notes how many words of the range are handed on."""
+        write_text(self._folder / f"{work.index:06}.sent", str(occurrences))
+
+    @property
+    def sent(self) -> int:
+        """How many words of all ranges were handed on."""
+        return sum(int(path.read_text(encoding="ascii")) for path in self._folder.glob("*.sent"))
 
     def fail(self, work: Range, error: UserError) -> None:
         """Leaves the error of a range."""
@@ -86,7 +103,7 @@ def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessCon
     found = scratch / "counts"
     shutil.rmtree(found, ignore_errors=True)  # of a run that was killed
     found.mkdir()
-    with meter.watching("counting", sum(work.size for work in ranges)), _pipeline(config) as pipeline:
+    with meter.watching("counting", sum(work.size for work in ranges)), _pipeline(config, ranges) as pipeline:
         (
             pipeline
             | "Ranges" >> beam.Create(ranges)
@@ -96,7 +113,13 @@ def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessCon
             | "Add up" >> beam.ParDo(_AddUp(config, found))
         )
     partitions = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(found.glob("*.json"))]
-    return merge(partitions, config.max_words)
+    arrived, sent = sum(partition["occurrences"] for partition in partitions), meter.sent
+    if arrived != sent:
+        raise InternalError(
+            f"of {sent:,} words of the training text that were counted, {arrived:,} arrived where they are added up",
+            remedy=f"run again; if it persists under preprocess.runner = {config.runner}, use another",
+        )
+    return merge([partition["words"] for partition in partitions], config.max_words)
 
 
 def encode_all(
@@ -122,7 +145,7 @@ def encode_all(
     if not missing:
         return
     task = _Encode(scratch, transform, meter, encoding)
-    with meter.watching("encoding", sum(work.size for work in missing)), _pipeline(config) as pipeline:
+    with meter.watching("encoding", sum(work.size for work in missing)), _pipeline(config, missing) as pipeline:
         pipeline | "Ranges" >> beam.Create(missing) | "Spread" >> beam.Reshuffle() | "Encode" >> beam.ParDo(task)
 
 
@@ -155,16 +178,19 @@ class _Count(beam.DoFn):
         assert self._words
         if self._meter.failed:
             return
-        done, counts = 0, Counter[bytes]()
+        done, totals = 0, Totals()
         try:
             for batch in batches(piece for piece in pieces(work, self._corpus) if piece.split == "train"):
-                self._words.add([piece.text for piece in batch], counts)
+                self._words.add([piece.text for piece in batch], totals)
                 done += sum(len(piece.text) for piece in batch)
                 self._meter.report(work, done)
         except UserError as error:
             self._meter.fail(work, error)
             return
-        yield from blocks(counts)
+        _count_up({"text_bytes": done})
+        found = list(blocks(totals))
+        self._meter.send(work, sum(occurrences(block) for _, block in found))
+        yield from found
 
 
 class _AddUp(beam.DoFn):
@@ -175,7 +201,8 @@ class _AddUp(beam.DoFn):
 
     def process(self, partition: tuple[int, Iterable[Block]]) -> None:
         index, found = partition
-        write_json(self._folder / f"{index:03}.json", most_frequent(found, self._most, self._least))
+        words, occurrences = most_frequent(found, self._most, self._least)
+        write_json(self._folder / f"{index:03}.json", {"words": words, "occurrences": occurrences})
 
 
 class _Encode(beam.DoFn):
@@ -194,27 +221,78 @@ class _Encode(beam.DoFn):
             return
         try:
             report = functools.partial(self._meter.report, work)
-            encode(work, range_folder(self._folder, work), self._tokeniser, self._encoding, report)
+            _count_up(encode(work, range_folder(self._folder, work), self._tokeniser, self._encoding, report))
         except UserError as error:
             self._meter.fail(work, error)
 
 
-def runner_options(config: PreprocessConfig) -> list[str]:
-    """What is passed on to Beam.  Several workers without a mode would be one after another, without a word."""
+def runner_options(config: PreprocessConfig, ranges: list[Range]) -> list[str]:
+    """What is passed on to Beam.
+
+    For Beam's in-process runner, in this order: 1. what the configuration says; 2. as many workers as there are CPUs
+    that this process may use, and ranges, if there is text enough that they gain more than starting them takes;
+    3. workers that are threads, for Beam's own default runs several one after another.  The work is done in NumPy and
+    TensorFlow, which leave the interpreter to the other threads; processes would each import TensorFlow, for each pass.
+    """
     options = list(config.runner_options)
-    if any(option.startswith("--direct_num_workers") for option in options) and not any(
-        option.startswith("--direct_running_mode") for option in options
-    ):
+    if config.runner not in _IN_PROCESS:
+        return options
+    if not any(option.startswith("--direct_num_workers") for option in options):
+        workers = min(usable_cpus(), len(ranges))
+        if workers < 2 or sum(work.size for work in ranges) < _PARALLEL_BYTES:
+            return options
+        options.append(f"--direct_num_workers={workers}")
+    if not any(option.startswith("--direct_running_mode") for option in options):
         options.append("--direct_running_mode=multi_threading")
     return options
 
 
-def _pipeline(config: PreprocessConfig) -> beam.Pipeline:
-    """A pipeline under the configured runner, by name: Beam's own default would try to download one."""
+def _runner(name: str, options: PipelineOptions) -> str | PipelineRunner:
+    """The runner, by name: Beam's own default would try to download one.
+
+    Threads get an environment of ours.  In that of Beam a second thread empties the buffer of a worker's output each
+    second, and what the worker writes meanwhile is lost (apache-beam 2.77, `TimeBasedBufferingClosableOutputStream`).
+    """
+    direct = options.view_as(DirectOptions)
+    if name not in _IN_PROCESS or direct.direct_running_mode != "multi_threading":
+        return name
+    direct.direct_running_mode = "in_memory"  # else the runner takes Beam's environment
+    capabilities = python_sdk_capabilities()
+    return FnApiRunner(EmbeddedPythonGrpcEnvironment(data_buffer_time_limit_ms=-1, capabilities=capabilities))
+
+
+@contextlib.contextmanager
+def _pipeline(config: PreprocessConfig, ranges: list[Range]) -> Iterator[beam.Pipeline]:
+    """A pipeline under the configured runner, which runs at the block's end; its counters are printed."""
     try:
-        return beam.Pipeline(runner=config.runner, options=PipelineOptions(runner_options(config)))
+        options = PipelineOptions(runner_options(config, ranges))
+        pipeline = beam.Pipeline(runner=_runner(config.runner, options), options=options)
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(
             f'preprocess.runner "{config.runner}" cannot be used: {error}',
             remedy='set preprocess.runner to "FnApiRunner", or install what the other runner needs',
         ) from error
+    yield pipeline
+    result = pipeline.run()
+    result.wait_until_finish()
+    if counted := counters(result):
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counted.items())
+        print(f"preprocess: counted by Beam: {shown}", file=sys.stderr)
+
+
+def counters(result: PipelineResult) -> dict[str, int]:
+    """Our counters of a pipeline that has ended, by name; none where the runner has no metrics."""
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(_NAMESPACE))["counters"]
+    except (NotImplementedError, ValueError):
+        return {}
+    # A runner that may have worked on a bundle twice commits it once.
+    return {
+        metric.key.metric.name: int(metric.attempted if metric.committed is None else metric.committed)
+        for metric in sorted(found, key=lambda metric: metric.key.metric.name)
+    }
+
+
+def _count_up(counted: Mapping[str, int]) -> None:
+    for name, value in counted.items():
+        Metrics.counter(_NAMESPACE, name).inc(value)

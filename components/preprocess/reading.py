@@ -11,13 +11,16 @@ from typing import BinaryIO
 
 from components.preprocess.plan import Range, Segment
 from hopline.config.corpus import CorpusConfig
+from hopline.config.section import require
 from hopline.corpus.files import DAMAGED, open_source, split_by_hash
 from hopline.corpus.local import unreadable
 from hopline.runtime.errors import UserError
 
 SOURCES = "sources.json"  # in a range's folder: the stamps of the files that it was made of, and what was left out
 PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words
+RUN_BYTES = 1 << 20  # the most without a line end or a blank, and so the longest word: a run is held in one piece
 _BATCH_BYTES = 1 << 20
+_POINTERS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/")  # how those of Git LFS and annex begin
 _BOM = b"\xef\xbb\xbf"
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what JSON can spell and text cannot hold
 
@@ -82,6 +85,7 @@ def pieces(work: Range, config: CorpusConfig, skipped: Skipped | None = None) ->
     read = readers[config.documents]
     for segment in work.segments:
         try:
+            _require_content(segment)
             with open_source(segment.path) as stream:
                 if segment.start:
                     stream.seek(segment.start)
@@ -124,11 +128,24 @@ def text_before(segment: Segment, size: int, config: CorpusConfig) -> tuple[byte
     return _text(segment, begin + skipped, text[skipped:], config), False
 
 
+def _require_content(segment: Segment) -> None:
+    """The file is no pointer that a system for large files left in its place."""
+    if segment.start:
+        return
+    with segment.path.open("rb") as stream:
+        beginning = stream.read(max(map(len, _POINTERS)))
+    require(
+        not beginning.startswith(_POINTERS),
+        f"{segment.path} is a pointer of Git LFS or git-annex, not the text that it stands for",
+        "bring the text (git lfs pull, git annex get), or leave the file out of the corpus",
+    )
+
+
 def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
     """The segment as a part of one document."""
     length = segment.end - first if segment.end >= 0 else -1
     behind = first
-    for offset, text in _cut(stream, first, length):
+    for offset, text in _cut(stream, first, length, str(segment.path)):
         behind = offset + len(text)
         yield Piece(segment, segment.split, segment.file, offset, _text(segment, offset, text, config))
     if behind < segment.end:
@@ -193,7 +210,7 @@ def _json_text(segment: Segment, offset: int, line: bytes, config: CorpusConfig)
 def _document(segment: Segment, begin: int, first: int, text: bytes, config: CorpusConfig) -> Iterator[Piece]:
     """The pieces of one document of several in a file: it begins at byte `begin`, its text counts from `first`."""
     split = segment.split or split_by_hash(text.strip(), config)
-    for offset, part in _cut(io.BytesIO(text), first, -1):
+    for offset, part in _cut(io.BytesIO(text), first, -1, f"{segment.path}, document at byte {begin},"):
         yield Piece(segment, split, f"{segment.file}@{begin}", offset, part)
 
 
@@ -203,8 +220,12 @@ def _lines(segment: Segment, stream: BinaryIO, offset: int) -> Iterator[tuple[in
         offset += len(line)
 
 
-def _cut(stream: BinaryIO, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
-    """Reads `length` bytes (-1: all) in parts that end behind a line end or, in a long line, behind a space."""
+def _cut(stream: BinaryIO, offset: int, length: int, bounded: str = "") -> Iterator[tuple[int, bytes]]:
+    """Reads `length` bytes (-1: all) in parts that end behind a line end or, in a long line, behind a space.
+
+    Raises:
+        UserError: there is none in `RUN_BYTES`; not where the name of the text, `bounded`, is empty.
+    """
     held: list[bytes] = []
     while block := stream.read(PIECE_BYTES if length < 0 else min(PIECE_BYTES, length)):
         length -= len(block) if length >= 0 else 0
@@ -216,6 +237,11 @@ def _cut(stream: BinaryIO, offset: int, length: int) -> Iterator[tuple[int, byte
             held = [block[end:]]
         else:
             held.append(block)
+            require(
+                not bounded or len(held) * PIECE_BYTES <= RUN_BYTES,
+                f"{bounded} has no blank and no line end in the {RUN_BYTES:,} bytes from byte {offset:,} on",
+                "cut the text into lines, or leave the file out of the corpus: it may be no text",
+            )
     if rest := b"".join(held):
         yield offset, rest
 

@@ -4,8 +4,10 @@ The same graph makes the shards and later serves raw text, so the two cannot dif
 """
 
 import functools
+import itertools
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
+from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public.tfxio import TensorAdapterConfig
@@ -24,7 +27,11 @@ from hopline.schema import EOS, RESERVED_WORDS, UNKNOWN
 from hopline.store.folders import whole
 
 _TEXT_COLUMN = pa.schema([("text", pa.list_(pa.binary()))])
-_TRACED = re.compile(r"\b(__inference_[A-Za-z_]+?)_(\d+)\b")
+# Names with TensorFlow's count of what the process has made: of functions, of tables and their initialisers.
+_NUMBERED = re.compile(
+    r"(?P<name>\b__inference_[A-Za-z_]+?_|\bkey_value_init"
+    r'|key: "(?:shared_name|_user_specified_name)"\s+value \{\s+s: ")(?P<number>\d+)'
+)
 
 
 def preprocessing_fn(inputs: dict[str, Any], words: list[str], config: PreprocessConfig) -> dict[str, Any]:
@@ -79,11 +86,30 @@ def write_transform(words: list[str], target: Path, scratch: Path, config: Prepr
 
 
 def _renumber(path: Path) -> None:
-    """Numbers the functions of a SavedModel from 0: TensorFlow counts all that the process has traced so far."""
+    """Numbers functions and tables of a SavedModel from 0: TensorFlow counts all that the process has made so far."""
     model = saved_model_pb2.SavedModel()
     model.ParseFromString(path.read_bytes())
+    words = [tensor.string_val[:] for tensor in _tensors(model)]
+    for tensor in _tensors(model):
+        del tensor.string_val[:]  # a word of the vocabulary may look like a name
     text = text_format.MessageToString(model)
-    order = sorted({int(number) for _, number in _TRACED.findall(text)})
-    names = {number: place for place, number in enumerate(order)}
-    text = _TRACED.sub(lambda match: f"{match[1]}_{names[int(match[2])]}", text)
-    path.write_bytes(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString(deterministic=True))
+    order = sorted({int(match["number"]) for match in _NUMBERED.finditer(text)})
+    numbers = {number: place for place, number in enumerate(order)}
+    text = _NUMBERED.sub(lambda match: f"{match['name']}{numbers[int(match['number'])]}", text)
+    model = text_format.Parse(text, saved_model_pb2.SavedModel())
+    for tensor, values in zip(_tensors(model), words, strict=True):
+        tensor.string_val.extend(values)
+    for graph in model.meta_graphs:  # in the order of their names: the old ones had other numbers of digits
+        functions = sorted(graph.graph_def.library.function, key=lambda function: function.signature.name)
+        del graph.graph_def.library.function[:]
+        graph.graph_def.library.function.extend(functions)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _tensors(model: saved_model_pb2.SavedModel) -> Iterator[tensor_pb2.TensorProto]:
+    """The constants of all graphs and functions, in order."""
+    for graph in model.meta_graphs:
+        functions = [function.node_def for function in graph.graph_def.library.function]
+        for node in itertools.chain(graph.graph_def.node, *functions):
+            if node.op == "Const":
+                yield node.attr["value"].tensor

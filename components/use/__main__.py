@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -73,6 +74,8 @@ def _prepare_tensorflow() -> None:
 
 
 if __name__ == "__main__":
-    code = main()
+    # TensorFlow writes the code that it traces to files that only an ordinary end of the process would remove.
+    with tempfile.TemporaryDirectory(prefix="hopline-") as tempfile.tempdir:
+        code = main()
     sys.stdout.flush()
     os._exit(code)  # TensorFlow takes half a second to take itself apart

@@ -2,14 +2,18 @@
 
 import argparse
 import contextlib
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hopline.runtime.errors import ExitCode, HoplineError, InternalError, MissingLibraryError, PreemptedError
 from hopline.runtime.process import FAILURE_FILE, follow_parent, write_failure
+
+_TEMPORARY = "tmp"  # in a step's folder for work in progress
 
 
 def parser(step: str, description: str) -> argparse.ArgumentParser:
@@ -39,7 +43,8 @@ def run(
     options = arguments.parse_args(argv)
     follow_parent()
     try:
-        main(options)
+        with _temporary_files(options.work_dir):
+            main(options)
         return ExitCode.DONE
     except _TerminatedError:
         failure: HoplineError = PreemptedError(
@@ -65,6 +70,25 @@ def run(
     with contextlib.suppress(OSError):  # the log may be on a disk that is full
         print(*lines, sep="\n", file=sys.stderr)
     return failure.code
+
+
+@contextlib.contextmanager
+def _temporary_files(work: Path) -> Iterator[None]:
+    """Keeps the temporary files of the block below `work`, and removes them at its end.
+
+    TensorFlow writes the code that it traces to files that only an ordinary end of the process would remove; those of a
+    process that was killed are removed by the next one with the same folder.
+    """
+    folder, before = work / _TEMPORARY, tempfile.tempdir
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a folder that cannot be written is the step's to name
+        folder.mkdir(parents=True)
+        tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _TerminatedError(KeyboardInterrupt):

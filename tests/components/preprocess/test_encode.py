@@ -5,15 +5,19 @@ import itertools
 import json
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.preprocess import encode as encode_module
 from components.preprocess.encode import Encoding, Tokeniser, encode
 from components.preprocess.overlap import compare
-from components.preprocess.plan import cut
+from components.preprocess.plan import Segment, cut
+from components.preprocess.reading import Piece
 from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.files import source_files
@@ -219,3 +223,24 @@ def test_damaged_text_leaves_no_folder(tmp_path, run):
     with pytest.raises(UserError, match="not UTF-8"):
         run(1 << 20)
     assert list((tmp_path / "ranges-file-1048576").iterdir()) == []
+
+
+@settings(deadline=None)
+@given(
+    ids=st.lists(st.sampled_from([0, 1, 2, 127, 128, 10_002, 16_383, 16_384, 2_097_152, 2**40]), min_size=1),
+    before=st.lists(st.integers(0, 300)),
+    offset=st.integers(0, 2**50),
+    name=st.text(max_size=200),
+)
+def test_a_passage_has_the_bytes_that_protobuf_gives_it(ids, before, offset, name):
+    segment = Segment("file", Path("file"), "train", 0, 1, whole=True)
+    piece = Piece(segment, "train", name, offset, b"text")
+    features = {
+        "document": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
+        "offset": tf.train.Feature(int64_list=tf.train.Int64List(value=[offset])),
+        "look_behind": tf.train.Feature(int64_list=tf.train.Int64List(value=[len(before)])),
+        "tokens": tf.train.Feature(int64_list=tf.train.Int64List(value=[*before, *ids])),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    found = encode_module._example(piece, np.array(ids, np.int64), np.array(before, np.int64))
+    assert found == example.SerializeToString(deterministic=True)

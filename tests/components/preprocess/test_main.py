@@ -45,6 +45,7 @@ BAD_LINES = "".join(
     for number, line in enumerate(LINES.split("\n"))
 )
 BY_PATTERN = {"train": "train", "valid": "valid"}
+TWO = ("--direct_num_workers=2",)
 PROMOTED = ("on", "\u00e0", "the", "never-here")
 
 
@@ -64,6 +65,15 @@ CASES = {
     "no champion yet": case(TRICKY, vocabulary="champion"),
     "one shard": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5),
     "many shards": case({"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5, shard_bytes=1000),
+    "many shards, two threads": case(
+        {"a": LINES, "b": LINES + "end", "c": "short\n"}, context=5, shard_bytes=1000, runner_options=TWO
+    ),
+    "many shards, two processes": case(
+        {"a": LINES, "b": LINES + "end", "c": "short\n"},
+        context=5,
+        shard_bytes=1000,
+        runner_options=(*TWO, "--direct_running_mode=multi_processing"),
+    ),
     "patterns": case(
         {"train": LINES, "valid": "the new line\n"}, corpus={"train": "train", "valid": "valid"}, max_words=20
     ),
@@ -218,6 +228,14 @@ def test_the_size_of_shards_changes_neither_tokens_nor_statistics(outcomes):
     assert one.tokens("train") == many.tokens("train")
     assert one.statistics == many.statistics
     assert one.vocabulary == many.vocabulary
+
+
+@pytest.mark.parametrize("workers", ["threads", "processes"])
+def test_every_file_has_the_same_bytes_for_any_number_of_workers(outcomes, workers):
+    one, two = outcomes["many shards"].manifest, outcomes[f"many shards, two {workers}"].manifest
+    assert two.files == one.files
+    assert any(name.endswith("saved_model.pb") for name in one.files)
+    assert two.facts == one.facts
 
 
 def test_splits_by_pattern_learn_words_from_the_training_text_alone(outcomes):

@@ -1,7 +1,9 @@
 """Text of a range: documents, splits, places, and what is refused."""
 
+import bz2
 import gzip
 import itertools
+import lzma
 
 import pytest
 
@@ -68,6 +70,14 @@ def test_a_json_line_is_a_document_named_by_its_byte(read):
 def test_compressed_text_reads_as_plain_text_does(read):
     text = b"some text\n" * 10_000
     assert b"".join(p.text for p in read(gzip.compress(text), name="text.gz", shard_bytes=100)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [("TEXT.GZ", gzip.compress), ("text.bz2", bz2.compress), ("text.xz", lzma.compress), ("TEXT.XZ", lzma.compress)],
+)
+def test_a_suffix_in_any_case_says_how_a_file_is_compressed(read, name, compress):
+    assert [piece.text for piece in read(compress(b"a\nno final line end"), name=name)] == [b"a\nno final line end"]
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 13, 50, 1000])
@@ -137,6 +147,47 @@ class TestRefusals:
             assert "line 2" in skipped.first
         with pytest.raises(UserError, match=r"line 5 .byte 41. is no document"):
             list(pieces(work, CorpusConfig(documents="json-line", skip_lines=1)))
+
+    @pytest.mark.parametrize("name", ["text", "text.gz"])
+    @pytest.mark.parametrize(
+        "pointer",
+        [
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n",
+            b"/annex/objects/SHA256E-s12345--4d7a21.txt\n",
+        ],
+    )
+    def test_a_pointer_to_a_large_file_is_refused_by_name(self, read, name, pointer):
+        with pytest.raises(UserError, match=f"{name} is a pointer of Git LFS or git-annex"):
+            read(pointer, name=name)
+
+    def test_text_that_quotes_a_pointer_is_text(self, read):
+        text = b"see version https://git-lfs.github.com/spec/v1\n"
+        assert [piece.text for piece in read(text)] == [text]
+
+    @pytest.mark.parametrize(
+        ("kind", "text", "place"),
+        [
+            ("file", b"a b\n%s c", "text has no blank and no line end in the 1,048,576 bytes from byte 4 on"),
+            ("blank-line", b"a\n\n%s", "text, document at byte 3, has no blank .* from byte 3 on"),
+            ("json-line", b'{"text": "%s"}', "text, document at byte 0, has no blank .* from byte 0 on"),
+        ],
+    )
+    def test_a_word_has_a_bound(self, read, kind, text, place):
+        assert b"".join(piece.text for piece in read(text % (b"x" * 1_000_000), documents=kind)).count(b"x") > 999_999
+        with pytest.raises(UserError, match=place):
+            read(text % (b"x" * 1_100_000), documents=kind)
+
+    def test_a_file_that_vanishes_before_it_is_read_is_named(self, tmp_path):
+        (tmp_path / "text").write_text("a b\n")
+        config = CorpusConfig(train=str(tmp_path / "text"))
+        (work,) = cut(source_files(config, tmp_path), "file", 99)
+        (tmp_path / "text").unlink()
+        with pytest.raises(UserError, match="text cannot be read: No such file"):
+            list(pieces(work, config))
+
+    def test_text_that_has_lines_and_no_blanks_is_no_long_word(self, read):
+        line = "\u6c34\u706b".encode() * 1000 + b"\n"
+        assert b"".join(piece.text for piece in read(line * 400)) == line * 400
 
     @pytest.mark.parametrize("name", ["text.gz", "text.BZ2", "text.xz", "text.zst"])
     def test_a_file_that_is_not_what_its_name_says_is_refused(self, read, name):

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,24 @@ def test_success_is_code_0_and_leaves_no_failure(tmp_path):
     assert call(lambda options: seen.append(options.work_dir), tmp_path) == 0
     assert seen == [tmp_path]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_are_the_steps_own_and_gone_at_its_end(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "of a process that was killed").touch()
+    seen, before = [], tempfile.gettempdir()
+
+    def main(options):
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            seen.extend(path.name for path in Path(file.name).parent.iterdir())
+            seen.append(Path(file.name).parent)
+        raise UserError("x", remedy="y")
+
+    assert call(main, tmp_path) == 2
+    assert len(seen) == 2
+    assert seen[-1] == tmp_path / "tmp"
+    assert [path.name for path in tmp_path.iterdir()] == [FAILURE_FILE]
+    assert tempfile.gettempdir() == before
 
 
 @pytest.mark.parametrize(
