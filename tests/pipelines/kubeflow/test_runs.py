@@ -1,12 +1,11 @@
 """`hopline runs retry`, `runs logs --follow` and `hopline resize`, against servers in memory."""
 
-import copy
 import json
 
 import pytest
-import yaml
 
-from components.train.launch.cluster.manifests import TEMPLATE
+from components.train.launch.cluster.manifests import build
+from hopline.config.job import JobConfig
 from hopline.runtime.errors import ExitCode
 from hopline.schema import WORKERS_ANNOTATION
 from pipelines.kubeflow import tail as module
@@ -86,9 +85,9 @@ def kubernetes(tmp_path, monkeypatch):
 
 
 def add_job(kubernetes, name, launcher):
-    job = copy.deepcopy(next(yaml.safe_load_all(TEMPLATE.read_text())))
-    job["metadata"] |= {"name": name, "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": launcher,
-                                                           "uid": launcher}]}  # fmt: skip
+    job = build(JobConfig(store="gs://bucket/x"), "gs://bucket/x/training", [], 1, 0).job
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": launcher, "uid": launcher}
+    job["metadata"] |= {"name": name, "ownerReferences": [owner], "annotations": {}}
     kubernetes.cluster.add(job)
 
 
