@@ -120,3 +120,7 @@ def test_the_outline_does_not_speak_of_a_schedule_that_somebody_else_made():
 def test_the_outline_does_not_pause_what_is_paused_already():
     lines = outline(PAUSED, [OLDER], {"v2": "abc", "v0": "zzz"})
     assert lines == ["version: zzz -> abc", "delete older, an old one, when none of its runs is active"]
+
+
+def test_where_none_is_enabled_the_outline_compares_with_the_newest():
+    assert outline(WANTED, [replace(OLD, enabled=False), OLDER], {"v2": "abc", "v1": "aaa"})[0] == "version: aaa -> abc"
