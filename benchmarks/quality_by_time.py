@@ -41,22 +41,18 @@ def main() -> None:
         for run in options.runs:
             minutes, perplexities = curve(run / "model" / "log.jsonl")
             (drawn,) = axes.plot(minutes, perplexities, marker=".", markersize=4)
-            axes.plot(minutes[-1:], perplexities[-1:], "o", color=drawn.get_color())
-            axes.annotate(
-                f"{min(perplexities):.1f}",
-                (minutes[-1], perplexities[-1]),
-                (0, -14),
-                textcoords="offset points",
-                ha="center",
-            )
+            best = perplexities.index(min(perplexities))
+            axes.plot(minutes[best], perplexities[best], "o", color=drawn.get_color())
+            axes.annotate(f"{perplexities[best]:.1f}", (minutes[best], perplexities[best]), (0, -14),
+                          textcoords="offset points", ha="center", weight="bold")  # fmt: skip
             ends.append(minutes[-1])
             baselines = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["baselines"]
             if "kneser_ney_5" in baselines:
                 lines["Kneser-Ney 5-gram"] = baselines["kneser_ney_5"]["perplexity"]
         for name, value in lines.items():
             axes.axhline(value, color="#8c959f", linewidth=1, linestyle="--")
-            axes.annotate(f"{name}, {value:g}" if value % 1 else f"{name}, {value:.0f}", (max(ends), value), (0, 3),
-                          textcoords="offset points", ha="right", color="#57606a", fontsize=8.5)  # fmt: skip
+            axes.annotate(f"{name}: {value:.1f}", (max(ends), value), (0, -11), textcoords="offset points", ha="right",
+                          color="#57606a", fontsize=8.5)  # fmt: skip
         axes.set_ylim(bottom=0.9 * min(lines.values()), top=1.5 * max(lines.values()))
         axes.set_yscale("log")
         axes.set_yticks([80, 90, 100, 120, 150, 200], labels=["80", "90", "100", "120", "150", "200"])
