@@ -12,9 +12,9 @@ from hopline.registry.registry import Registry
 from hopline.schema import MANIFEST, MODEL
 from hopline.use.locate import locate
 from pipelines import cli
-from pipelines.compare import read_run
 from pipelines.output import open_output
 from pipelines.run import exclusive
+from pipelines.run_records import read_run
 from tests.errors.case import Case, Try
 from tests.registries import make_model, promote
 

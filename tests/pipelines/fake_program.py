@@ -67,6 +67,7 @@ def fill(step, result, behaviour):
     if step == "evaluate":
         decision = behaviour if behaviour in {"promote", "reject"} else "promote"
         folders.write_json(result / "decision.json", {"decision": decision})
+        folders.write_json(result / "evaluation.json", {"challenger": {"perplexity": 111.5}})
         (result / "report.html").write_text("<p>report</p>")
         facts = {
             "decision": decision,

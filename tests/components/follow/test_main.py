@@ -97,6 +97,9 @@ def test_tensorflow_alone_answers_from_the_folder_before_and_after_a_rollback(po
         def obstacle(self, version):
             return ""
 
+        def unlabelled(self, version, label):
+            return ""
+
     answers = []
     for number in (1, 2, 3):
         if number < 3:

@@ -9,12 +9,12 @@ import json
 import sys
 import types
 import zlib
-from collections import Counter
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.evaluate.__main__ import choose_split
 from components.evaluate.baselines import score_baselines
@@ -52,13 +52,15 @@ class InProcess:
             yield Tokens(np.array([ids.get(word, UNKNOWN) for word in found], np.int64), hashes)
 
     def count_words(self, ranges, corpus, config, scratch):
-        counts: Counter[bytes] = Counter()
+        totals = counting.Totals()
         for work in ranges:
             for piece in reading.pieces(work, corpus):
                 if piece.split == "train":
-                    counts.update(word.encode() for word in tokenise(piece.text.decode(), self.tokeniser))
+                    words = tokenise(piece.text.decode(), self.tokeniser)
+                    totals.add(tf.constant(words, tf.string), tf.ones(len(words), tf.int64))
         partitions = [
-            counting.most_frequent([block], config.max_words, config.min_count) for _, block in counting.blocks(counts)
+            counting.most_frequent([block], config.max_words, config.min_count)[0]
+            for _, block in counting.blocks(totals)
         ]
         self.words = [*RESERVED_WORDS, *counting.merge(partitions, config.max_words)]
         return self.words[len(RESERVED_WORDS) :]

@@ -193,7 +193,7 @@ def test_with_every_checkpoint_damaged_it_never_goes_on_from_random_weights(worl
         (folder / "current.npz").write_bytes(b"")
     spoiled = world.train(tmp_path, restarts=0)
     assert spoiled.code == 1
-    assert "takes the champion's weights anew" in spoiled.failure["remedy"]
+    assert "takes those weights anew" in spoiled.failure["remedy"]
     again = world.train(tmp_path)
     assert again.code == 0, again.said
     assert math.isclose(again.losses[0], retrained.losses[0])
