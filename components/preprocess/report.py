@@ -201,6 +201,9 @@ def _decoded(ids: Sequence[int], words: Sequence[str]) -> str:
     return " ".join(marks.get(number, html.escape(words[number])) for number in ids)
 
 
+_HOW = ("runner", "runner_options")  # keys that change how the examples are made, and nothing of them
+
+
 def _origin(manifest: Manifest, words: Sequence[str]) -> str:
     rows = [["corpus fingerprint", str(manifest.facts["fingerprint"])]]
     rows += [["vocabulary of model", model] for name, model in manifest.parents.items() if name == "vocabulary"]
@@ -209,6 +212,6 @@ def _origin(manifest: Manifest, words: Sequence[str]) -> str:
         [f"{section}.{key}", str(value)]
         for section, values in manifest.config.items()
         for key, value in values.items()
-        if value != ""
+        if value != "" and key not in _HOW
     ]
     return "<h2>Where they come from</h2>\n" + table(["", ""], rows)
