@@ -85,6 +85,12 @@ def test_a_log_of_this_machine_is_shown_and_followed_to_the_run_s_end(output, ca
     assert (code, out) == (0, "the log of now\nmore\n")
 
 
+def test_a_log_of_this_machine_has_no_steps(output, call):
+    code, _, err = call("runs", "logs", IDS["good"], "--step", "train")
+    assert code == ExitCode.USER
+    assert "--step" in err
+
+
 def test_a_run_that_is_not_there_is_named(call):
     code, _, err = call("runs", "logs", "20260101-000000-000000")
     assert code == ExitCode.USER

@@ -5,6 +5,8 @@ import math
 
 import pytest
 
+from hopline.runtime.errors import UserError
+
 pytestmark = pytest.mark.lm_eval
 
 TEXTS = ["w00 w07 w03 nobody\nw01", "w05 w06 w07 w08\n"]
@@ -81,3 +83,8 @@ def test_a_task_of_the_harness_gives_the_perplexity_that_score_gives(lm, tmp_pat
     nats = sum(scored.totals.nats for scored in lm.model.score(TEXTS))
     size = sum(len(text.encode()) for text in TEXTS)
     assert found["bits_per_byte,none"] == pytest.approx(nats / size / math.log(2), rel=1e-6)
+
+
+def test_a_chat_is_refused(lm):
+    with pytest.raises(UserError, match="chat"):
+        lm.apply_chat_template([{"role": "user", "content": "hello"}])

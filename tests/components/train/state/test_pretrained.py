@@ -49,6 +49,13 @@ def test_vectors_of_no_word_of_the_vocabulary_are_refused(vocabulary, tmp_path):
     assert "lowercase" in caught.value.remedy
 
 
+def test_vectors_that_are_all_alike_are_refused(vocabulary, vectors, tmp_path):
+    given = matching_vectors(vectors, vocabulary, 2)
+    given.rows[:] = 1.0
+    with pytest.raises(UserError, match="are the same"):
+        save_vectors(given, ModelConfig(width=2, hops=2, memory=5), V, CONFIG, tmp_path)
+
+
 @pytest.mark.parametrize("options", [{"tie": "none"}, {"tie": "all"}, {"tie": "output", "factor": 2, "width": 6}])
 def test_the_first_checkpoint_has_the_vectors_in_the_tables_and_all_else_at_its_random_start(
     vocabulary, vectors, options, tmp_path
