@@ -18,6 +18,7 @@ from components.train.launch.group import GRACE_SECONDS
 from hopline.artifacts import read_manifest, verify
 from hopline.model.scoring import score_stream
 from hopline.model.streams import load_stream
+from hopline.runtime.errors import ExitCode
 from hopline.schema import EXAMPLES
 from tests.components.train.conftest import MODEL, ROOT, command, run_training, tiny_settings
 from tests.components.train.faulty import weights
@@ -75,6 +76,17 @@ def test_the_model_directory_holds_what_people_look_at(trained):
     means = np.array([hop["mean_probability"] for hop in numbers["hops"]])
     assert means.shape == (MODEL["hops"], MODEL["memory"])
     np.testing.assert_allclose(means.sum(axis=1), 1, atol=1e-5)
+
+
+def test_vectors_that_have_changed_since_they_were_checked_are_refused(examples, tmp_path):
+    vectors = tmp_path / "words.vec"
+    vectors.write_text("words 0.5 1.0\n")
+    model = {**MODEL, "pretrained": str(vectors)}
+    run = run_training(examples, tmp_path, model=model, extra=["--pretrained", "0" * 64])
+    assert run.code == ExitCode.USER
+    assert f"{vectors} has changed" in run.failure["message"]
+    assert "start the run again" in run.failure["remedy"]
+    assert not run.output.exists()
 
 
 def test_the_event_file_holds_the_log_once(trained):

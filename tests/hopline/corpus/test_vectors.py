@@ -8,6 +8,7 @@ import pytest
 
 from hopline.corpus.vectors import check_vectors, locate, read_vectors
 from hopline.runtime.errors import UserError
+from hopline.store.objects import Store
 
 VECTORS = {"the": [0.5, -1.25, 3.0], "café": [1.0, 2.0, -0.125], "<unk>": [0.0, 0.0, 1e-3]}
 
@@ -124,6 +125,15 @@ def test_a_place_without_a_file_is_refused(tmp_path):
         with pytest.raises(UserError) as caught:
             locate(str(place), tmp_path, "resolve")
         assert str(place) in caught.value.message
+
+
+def test_a_pattern_of_several_objects_is_refused(bucket, tmp_path):
+    place = bucket("s3")
+    for name in ("a.vec", "b.vec"):
+        Store(place).write(name, text())
+    with pytest.raises(UserError, match="names 2 objects") as caught:
+        locate(f"{place}/*.vec", tmp_path, "resolve")
+    assert caught.value.remedy == "name one file of vectors"
 
 
 def test_the_digest_is_that_of_the_content(tmp_path):

@@ -6,9 +6,10 @@ import pytest
 
 from components.train.launch.cluster.manifests import build
 from hopline.config.job import JobConfig
-from hopline.runtime.errors import ExitCode
+from hopline.runtime.errors import ExitCode, UserError
 from hopline.schema import WORKERS_ANNOTATION
 from pipelines.kubeflow import tail as module
+from pipelines.kubeflow.jobs import ask_for_workers
 from pipelines.kubeflow.nodes import pods
 from pipelines.kubeflow.resources import run_of
 from tests.components.train.launch.cluster.cluster import Cluster
@@ -123,6 +124,31 @@ def test_what_cannot_be_resized_is_refused(training, call, kubernetes, arguments
     code, _, err = call("resize", training["run_id"], *arguments)
     assert code == ExitCode.USER
     assert words in err
+
+
+def test_without_the_configuration_of_kubectl_it_is_named(training, call, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    code, _, err = call("resize", training["run_id"], "--workers", "4", "--kube-namespace", "hopline")
+    assert code == ExitCode.USER
+    assert "--kube-namespace needs kubectl's configuration" in err
+    assert "set KUBECONFIG, or leave it out" in err
+
+
+def test_workers_are_not_asked_for_without_the_configuration_of_kubectl(monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="--kube-namespace needs kubectl's configuration") as caught:
+        ask_for_workers("hopline", ["a-pod"], 4)
+    assert caught.value.remedy == "set KUBECONFIG"
+
+
+def test_who_may_not_change_jobs_is_told_which_right_is_missing(training, call, kubernetes):  # noqa: F811
+    add_job(kubernetes, "hopline-train-mine", pods(run_of(training), "train")[0])
+    kubernetes.fault = lambda request: (403, "forbidden") if request.verb == "patch" else None
+    code, _, err = call("resize", training["run_id"], "--workers", "4", "--kube-namespace", "hopline")
+    assert code == ExitCode.USER
+    assert "refuses PATCH" in err
+    assert "403" in err
+    assert "rights" in err
 
 
 def test_a_run_that_has_ended_is_not_resized(training, server, call, kubernetes):  # noqa: F811
