@@ -24,11 +24,11 @@ import tensorflow as tf
 import hopline
 import hopline.model.network  # registers MemoryNetwork
 from hopline.model.scoring import window_nll
-from hopline.schema import MODEL_FILE
+from hopline.schema import MODEL_FILE, RESERVED_WORDS, UNKNOWN
 from hopline.use import pieces
 from hopline.use.model import Model
 
-UNKNOWN = "<unk>"
+UNKNOWN_OF_KENLM = "<unknown>"
 COPIES = 20  # of the text that KenLM is asked for
 
 
@@ -84,10 +84,9 @@ def by_kenlm(folder: Path, train: Path, text: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         arpa, binary = Path(scratch) / "5.arpa", Path(scratch) / "5.bin"
         known, asked = Path(scratch) / "train.txt", Path(scratch) / "text.txt"
-        known.write_text(train.read_text(encoding="utf-8").replace(UNKNOWN, "<unknown>"), encoding="utf-8")
-        content = text.read_text(encoding="utf-8")
+        known.write_text(renamed(train), encoding="utf-8")
         # Several times, since once takes about a hundredth of a second; its lines know nothing of each other.
-        asked.write_text(content.replace(UNKNOWN, "<unknown>") * COPIES, encoding="utf-8")
+        asked.write_text(renamed(text) * COPIES, encoding="utf-8")
         with known.open("rb") as source, arpa.open("wb") as target:
             command = [folder / "lmplz", "-o", "5", "-S", "1G", "-T", scratch]
             subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.DEVNULL, check=True)
@@ -95,10 +94,15 @@ def by_kenlm(folder: Path, train: Path, text: Path) -> None:
         empty = seconds_of([folder / "query", "-v", "summary", binary], Path("/dev/null"))[0]
         seconds, said = seconds_of([folder / "query", "-v", "summary", binary], asked)
     numbers = {name: float(value) for name, value in re.findall(r"^(.*):\s+([\d.e+]+)$", said, re.MULTILINE)}
-    words = int(numbers["Tokens"])
+    words = int(numbers["Tokens"]) // COPIES
     nats = words * float(np.log(numbers["Perplexity including OOVs"]))
-    unknown = content.split().count(UNKNOWN) + int(numbers["OOVs"]) // COPIES
-    row("KenLM 5-gram", words // COPIES, (seconds - empty) / COPIES, nats / COPIES, unknown)
+    unknown = renamed(text).split().count(UNKNOWN_OF_KENLM) + int(numbers["OOVs"]) // COPIES
+    row("KenLM 5-gram", words, (seconds - empty) / COPIES, nats, unknown)
+
+
+def renamed(text: Path) -> str:
+    """A text with its unknown words under the name that KenLM counts."""
+    return text.read_text(encoding="utf-8").replace(RESERVED_WORDS[UNKNOWN], UNKNOWN_OF_KENLM)
 
 
 def seconds_of(command: list[str | Path], text: Path) -> tuple[float, str]:
