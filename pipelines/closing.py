@@ -54,8 +54,8 @@ def sample_rows(samples: Mapping[str, Any]) -> list[tuple[str, str]]:
         for number, (beginning, drawn) in enumerate(samples.get("continuations", []))
     ]
     for number, (word, likeliest) in enumerate(samples.get("likeliest", [])):
-        told = ", ".join(f"{likely} {share:.0%}" for likely, share in likeliest)
-        rows.append(("expects" if number == 0 else "", f"{word:<16} {told}"))
+        text = ", ".join(f"{likely} {share:.0%}" for likely, share in likeliest)
+        rows.append(("expects" if number == 0 else "", f"{word:<16} {text}"))
     return rows
 
 

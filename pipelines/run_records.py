@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hopline.artifacts import read_manifest
 from hopline.runtime.errors import UserError
 from hopline.runtime.process import FAILURE_FILE
-from hopline.runtime.records import told
+from hopline.runtime.records import read_records
 from pipelines.output import RUNS, Output
 from pipelines.run import CONFIG
 from pipelines.versions import flat
@@ -112,7 +112,7 @@ def read_kubeflow_run(client: "Client", identity: str) -> RunRecord:
 
     run = client.run(identity)
     sections = {name: _section(value) for name, value in run.parameters.items()}
-    evaluation = told(step_log(client, run, "evaluate")).get("evaluation", {})
+    evaluation = read_records(step_log(client, run, "evaluate")).get("evaluation", {})
     found = evaluation.pop("comparison", {})
     content = {"challenger": {"perplexity": evaluation.get("challenger_perplexity")}, **found.get("content", {})}
     return RunRecord(

@@ -57,17 +57,17 @@ def stop_session(
 ) -> None:
     """Ends `leader`, started with `start_new_session`, and all that came from it; returns when none is left.
 
-    Every process is told once (SIGTERM), those that start meanwhile as well; what is left after `grace`
+    Every process is sent SIGTERM once, those that start meanwhile as well; what is left after `grace`
     seconds, or when `hurry()` says so, is killed.
     """
-    told: set[psutil.Process] = set()
+    signalled: set[psutil.Process] = set()
     deadline = time.monotonic() + grace
-    while members := _living(_session(leader.pid) | told):
+    while members := _living(_session(leader.pid) | signalled):
         late = time.monotonic() >= deadline or hurry()
-        for process in members if late else members - told:
+        for process in members if late else members - signalled:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL if late else signal.SIGTERM)
-        told |= members  # remembered, since what has a session of its own and no parent any more is not found again
+        signalled |= members  # one with a session of its own, whose parent has ended, would not be found again
         time.sleep(_POLL_SECONDS)
         leader.poll()  # else it stays a zombie
     leader.wait()

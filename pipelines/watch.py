@@ -1,4 +1,4 @@
-"""What the steps of a local run are doing, told from the files they write; kfp.local itself does not say.
+"""What the steps of a local run are doing, from the files they write; kfp.local does not say.
 
 kfp gives each task a folder when it starts and writes `executor_output.json` into it when it is done.
 """

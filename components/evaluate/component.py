@@ -24,13 +24,13 @@ def evaluate(
     from components.evaluate.summary import summary
     from hopline.artifacts import read_manifest
     from hopline.runtime.process import run_step
-    from hopline.runtime.records import tell
+    from hopline.runtime.records import print_record
 
     artifacts = {"examples": examples.path, "model": model.path, "output": evaluation.path}
     arguments = {"evaluate_config": evaluate_config, "registry": registry, "champion": champion}
     run_step("components.evaluate", {**artifacts, **arguments}, work_dir)
     facts = read_manifest(Path(evaluation.path), "evaluation").facts
-    tell("evaluation", {**facts, "comparison": summary(Path(model.path), Path(evaluation.path))})
+    print_record("evaluation", {**facts, "comparison": summary(Path(model.path), Path(evaluation.path))})
     numbers = {name: facts.get(name) for name in ("challenger_perplexity", "champion_perplexity")}
     numbers |= {f"{name}_perplexity": number for name, number in facts.get("baselines", {}).items()}
     for name, number in sorted(numbers.items()):

@@ -47,7 +47,7 @@ def facts(samples: Samples) -> dict[str, Any]:
     places = zip(sentence.words, sentence.likeliest, strict=True) if sentence else ()
     return {
         "continuations": continuations,
-        "likeliest": [[word, [[likely, round(share, 3)] for likely, share in told]] for word, told in places],
+        "likeliest": [[word, [[likely, round(share, 3)] for likely, share in top]] for word, top in places],
     }
 
 

@@ -1,4 +1,4 @@
-"""What is told of a run in its log, so that runs on a cluster can be put side by side (`hopline compare`).
+"""The record of an evaluation in its log, so that runs on a cluster can be put side by side (`hopline compare`).
 
 Their artifacts lie in a store that the person who compares may have no key to; the logs are the server's.
 """

@@ -46,7 +46,7 @@ def _follow(options: argparse.Namespace) -> None:
     name = options.server.rstrip("/").rpartition("/")[2]
     config = ServingConfig(options.config, name, models) if options.config else None
     follower = Follower(Registry(options.registry), models, work, Server(options.server), config)
-    told = ""
+    printed = ""
     while True:
         try:
             state = follower.turn()
@@ -54,9 +54,9 @@ def _follow(options: argparse.Namespace) -> None:
             if not follower.versions():  # nothing is lost by ending, and a pod that does not start is seen
                 raise
             state = f"{error.message}; remedy: {error.remedy}; what is served stays"
-        if state != told:
+        if state != printed:
             print(f"{_STEP}: {state}", file=sys.stderr, flush=True)
-            told = state
+            printed = state
         time.sleep(options.period)
 
 

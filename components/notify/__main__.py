@@ -37,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parses, tells, and returns the exit code."""
+    """Parses, notifies, and returns the exit code."""
     return program.run("notify", arguments(), _notify, argv)
 
 
@@ -54,29 +54,29 @@ def _notify(options: argparse.Namespace) -> None:
 
 def post(url: str, content: dict[str, str], pause: float = _PAUSE_SECONDS) -> str:
     """Posts `content` as JSON, in three tries at most, and returns what became of it."""
-    said, again = _try(url, json.dumps(content).encode())
+    result, again = _try(url, json.dumps(content).encode())
     for seconds in itertools.islice(pauses(math.inf, first=pause), _TRIES - 1):
         if not again:
             break
         time.sleep(seconds)
-        said, again = _try(url, json.dumps(content).encode())
-    return said
+        result, again = _try(url, json.dumps(content).encode())
+    return result
 
 
 def _try(url: str, body: bytes) -> tuple[str, bool]:
     """What became of one POST, and whether another may do better."""
     if not url.startswith(("https://", "http://")):
-        return f"{WEBHOOK_VARIABLE} does not begin with https:// or http://: nobody was told", False
+        return f"{WEBHOOK_VARIABLE} does not begin with https:// or http://: not sent to the webhook", False
     try:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
-            return "the webhook was told", False
+            return "sent to the webhook", False
     except urllib.error.HTTPError as error:
-        return f"the webhook was not told: status {error.code}", error.code >= 500 or error.code == _TOO_MANY
+        return f"not sent to the webhook: status {error.code}", error.code >= 500 or error.code == _TOO_MANY
     except (OSError, ValueError) as error:  # a redirection to no address, a URL with a blank, a server that is away
-        return f"the webhook was not told: {type(error).__name__}", isinstance(error, OSError)
+        return f"not sent to the webhook: {type(error).__name__}", isinstance(error, OSError)
     except Exception as error:  # http.client has errors of its own; none of them may fail the run
-        return f"the webhook was not told: {type(error).__name__}", False
+        return f"not sent to the webhook: {type(error).__name__}", False
 
 
 if __name__ == "__main__":

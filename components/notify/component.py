@@ -10,5 +10,5 @@ def notify(*, run_name: str, run_id: str, work_dir: str, status: dsl.PipelineTas
     """Says how the run ended, and posts its failure to a webhook if the pod's environment names one."""
     from hopline.runtime.process import run_step
 
-    told = {"run_name": run_name, "run_id": run_id, "state": status.state, "error": status.error_message or ""}
-    run_step("components.notify", told, work_dir)
+    arguments = {"run_name": run_name, "run_id": run_id, "state": status.state, "error": status.error_message or ""}
+    run_step("components.notify", arguments, work_dir)

@@ -20,8 +20,8 @@ def promote(
     from pathlib import Path
 
     from hopline.runtime.process import run_step
-    from hopline.runtime.records import tell
+    from hopline.runtime.records import print_record
 
     artifacts = {"model": model.path, "evaluation": evaluation.path, "output": promotion.path}
     run_step("components.promote", {**artifacts, "promote_config": promote_config, "registry": registry}, work_dir)
-    tell("promotion", json.loads(Path(promotion.path, "promotion.json").read_text(encoding="utf-8")))
+    print_record("promotion", json.loads(Path(promotion.path, "promotion.json").read_text(encoding="utf-8")))

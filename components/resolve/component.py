@@ -33,13 +33,13 @@ def resolve(
     from pathlib import Path
 
     from hopline.runtime.process import run_step
-    from hopline.runtime.records import tell
+    from hopline.runtime.records import print_record
 
     sections = {"corpus_config": corpus_config, "resolve_config": resolve_config}
     sections |= {"preprocess_config": preprocess_config, "train_config": train_config, "model_config": model_config}
     run_step("components.resolve", {**sections, "registry": registry, "output": resolution.path}, work_dir)
     found = json.loads(Path(resolution.path, "resolution.json").read_text(encoding="utf-8"))
-    tell("resolution", found)
+    print_record("resolution", found)
     Path(fingerprint).write_text(found["fingerprint"], encoding="utf-8")
     Path(champion).write_text(found["champion"], encoding="utf-8")
     Path(vocabulary_from).write_text(found["vocabulary_from"], encoding="utf-8")

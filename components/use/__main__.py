@@ -1,6 +1,6 @@
 """Uses a model: `python -m components.use score|generate|rescore|serve REQUEST`, the children of the commands.
 
-They write to standard output alone and leave no files.  Errors are told as the `hopline` command tells its own.
+They write to standard output alone and leave no files.  Errors are printed as the `hopline` command prints its own.
 """
 
 import argparse
@@ -51,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_tensorflow() -> None:
-    """Imports TensorFlow, and has it look for devices, without a word of what it found.
+    """Imports TensorFlow, and has it look for devices, with standard error redirected to /dev/null.
 
-    It writes that past Python, and before its own setting for how much it says is read.  As in evaluate, two processes
-    can share a GPU, and products are not rounded to TensorFloat-32.
+    C++ prints the devices found, before TensorFlow reads the log level.  As in evaluate, two processes can share a GPU,
+    and products are not rounded to TensorFloat-32.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what the kernels of this processor cannot do
-    said = os.dup(_STDERR)
+    stderr = os.dup(_STDERR)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, _STDERR)
     try:
@@ -68,8 +68,8 @@ def _prepare_tensorflow() -> None:
         tf.config.experimental.enable_tensor_float_32_execution(False)
         tf.constant(0)
     finally:
-        os.dup2(said, _STDERR)
-        os.close(said)
+        os.dup2(stderr, _STDERR)
+        os.close(stderr)
         os.close(silence)
 
 
@@ -78,4 +78,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="hopline-") as tempfile.tempdir:
         code = main()
     sys.stdout.flush()
-    os._exit(code)  # TensorFlow takes half a second to take itself apart
+    os._exit(code)  # an ordinary end takes TensorFlow half a second

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 _AT_ONCE = 8  # words drawn in one call, unless each is sent at once
 _MOST_PROMPTS, _MOST_CHOICES, _MOST_LOGPROBS = 64, 16, 5
 
-Told = tuple[str, float, Sequence[tuple[str, float]]]  # a word, its log-probability, and the likeliest at its place
+# A word, its log-probability, and the likeliest words at its place.
+ScoredWord = tuple[str, float, Sequence[tuple[str, float]]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, checked."""
+class CompletionRequest:
+    """The checked body of a request."""
 
     prompts: list[str]
     tokens: int
@@ -41,39 +42,39 @@ class Asked:
 
 
 @dataclass
-class Written:
+class Continuation:
     """A continuation while it is drawn.
 
     Attributes:
-        running: gives its text.
+        running: joins its words.
         stop: strings before which it ends.
-        text: what may be told of it.
-        held: what may be the beginning of a stop string.
-        words: that were drawn.
-        ended: why it goes no further, "" while it does.
+        text: of it, without `withheld`.
+        withheld: its last characters, which may be the beginning of a stop string.
+        words: drawn so far.
+        ended: the reason why no words follow, "" while they do.
     """
 
     running: RunningText
     stop: list[str]
     text: str = ""
-    held: str = ""
-    words: list[Told] = field(default_factory=list)
+    withheld: str = ""
+    words: list[ScoredWord] = field(default_factory=list)
     ended: str = ""
 
     def add(self, drawn: Words, *, last: bool) -> str:
-        """Takes further words and returns the text that can be told since the last time."""
+        """Takes further words and returns the text that is certain since the last call."""
         if self.ended:
             return ""
         self.words += zip(drawn.words, drawn.log_probs, drawn.alternatives, strict=True)
-        new = self.held + self.running.add(drawn.words) + (self.running.rest() if last else "")
+        new = self.withheld + self.running.add(drawn.words) + (self.running.rest() if last else "")
         places = [place for stop in self.stop if (place := new.find(stop)) >= 0]
         if places:
-            new, self.held, self.ended = new[: min(places)], "", "stop"
+            new, self.withheld, self.ended = new[: min(places)], "", "stop"
         elif last:
-            self.held, self.ended = "", "length"
+            self.withheld, self.ended = "", "length"
         else:
-            kept = _held(new, self.stop)
-            new, self.held = new[: len(new) - kept], new[len(new) - kept :]
+            kept = _withheld(new, self.stop)
+            new, self.withheld = new[: len(new) - kept], new[len(new) - kept :]
         self.text += new
         return new
 
@@ -101,7 +102,7 @@ class Completions:
         prompt_tokens = drawn = 0
         deadline = time.monotonic() + self._request.timeout
         for prompt in asked.prompts:
-            before = await self._work.call(self._told_of_prompt, asked, prompt)
+            before = await self._work.call(self._scored_prompt, asked, prompt)
             written = self._begin(asked, prompt)
             async for _ in self._work.each(self._drawn(asked, prompt, written, at_once=_AT_ONCE)):
                 if time.monotonic() > deadline:
@@ -113,13 +114,13 @@ class Completions:
         usage = {"prompt_tokens": prompt_tokens, "completion_tokens": drawn, "total_tokens": prompt_tokens + drawn}
         return JSONResponse({**about, "choices": choices, "usage": usage})
 
-    async def _events(self, asked: Asked, about: dict[str, Any]) -> AsyncIterator[str]:
+    async def _events(self, asked: CompletionRequest, about: dict[str, Any]) -> AsyncIterator[str]:
         """The answer as events, one for each word of each choice."""
         deadline = time.monotonic() + self._request.timeout
         try:
             for number, prompt in enumerate(asked.prompts):
                 if asked.echo:
-                    before = await self._work.call(self._told_of_prompt, asked, prompt)
+                    before = await self._work.call(self._scored_prompt, asked, prompt)
                     for index in range(asked.n):
                         logprobs = _logprobs(asked, prompt, before)
                         yield _event(about, number * asked.n + index, prompt, logprobs)
@@ -138,12 +139,14 @@ class Completions:
             yield f"data: {json.dumps({'error': {'message': message, 'type': 'server_error'}})}\n\n"
         yield "data: [DONE]\n\n"
 
-    def _begin(self, asked: Asked, prompt: str) -> list[Written]:
+    def _begin(self, asked: CompletionRequest, prompt: str) -> list[Continuation]:
         words = self._model.words_of(prompt)
-        return [Written(RunningText(prompt, words, self._model.tokeniser), asked.stop) for _ in range(asked.n)]
+        return [Continuation(RunningText(prompt, words, self._model.tokeniser), asked.stop) for _ in range(asked.n)]
 
-    def _drawn(self, asked: Asked, prompt: str, written: list[Written], at_once: int) -> Iterator[list[str]]:
-        """Draws until all have ended; gives what text each of them has more."""
+    def _drawn(
+        self, asked: CompletionRequest, prompt: str, written: list[Continuation], at_once: int
+    ) -> Iterator[list[str]]:
+        """Draws until all have ended; yields the new text of each."""
         if not asked.tokens:
             yield [one.add(Words((), (), (), False), last=True) for one in written]
             return
@@ -155,14 +158,14 @@ class Completions:
             if all(one.ended for one in written):
                 return
 
-    def _told_of_prompt(self, asked: Asked, prompt: str) -> list[Told]:
+    def _scored_prompt(self, asked: CompletionRequest, prompt: str) -> list[ScoredWord]:
         if not asked.echo or asked.logprobs is None:
             return []
         scored, likeliest = self._model.alternatives(prompt, max(1, asked.logprobs))
-        return [(word, -float(nll), told) for word, nll, told in zip(scored.words, scored.nll, likeliest, strict=True)]
+        return [(word, -float(nll), top) for word, nll, top in zip(scored.words, scored.nll, likeliest, strict=True)]
 
 
-def parse(body: Any, most_tokens: int) -> Asked:
+def parse(body: Any, most_tokens: int) -> CompletionRequest:
     """Checks a request's body.
 
     Raises:
@@ -184,9 +187,9 @@ def parse(body: Any, most_tokens: int) -> Asked:
         seed=time.time_ns() >> 8 if seed is None else seed,
     )
     tokens = value.whole("max_tokens", None, 0, most_tokens)
-    return Asked(
+    return CompletionRequest(
         prompts=prompts,
-        tokens=min(16, most_tokens) if tokens is None else tokens,  # where it is not said, no rule is broken
+        tokens=min(16, most_tokens) if tokens is None else tokens,  # the default follows the server's bound
         n=value.whole("n", 1, 1, _MOST_CHOICES) or 1,
         choice=choice,
         stop=[stop for stop in value.texts("stop", []) if stop],
@@ -233,31 +236,33 @@ class _Values:
         return bool(found)
 
 
-def _held(text: str, stop: list[str]) -> int:
+def _withheld(text: str, stop: list[str]) -> int:
     """How many characters at the end of `text` may be the beginning of a stop string."""
     lengths = (length for word in stop for length in range(min(len(word) - 1, len(text)), 0, -1))
     return max((length for length in lengths if any(text.endswith(word[:length]) for word in stop)), default=0)
 
 
-def _choice(asked: Asked, index: int, prompt: str, before: list[Told], one: Written) -> dict[str, Any]:
+def _choice(
+    asked: CompletionRequest, index: int, prompt: str, before: list[ScoredWord], one: Continuation
+) -> dict[str, Any]:
     text = prompt + one.text if asked.echo else one.text
     logprobs = _logprobs(asked, text, [*before, *one.words])
     return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": one.ended}
 
 
-def _logprobs(asked: Asked, text: str, told: Sequence[Told]) -> dict[str, Any] | None:
+def _logprobs(asked: CompletionRequest, text: str, words: Sequence[ScoredWord]) -> dict[str, Any] | None:
     if asked.logprobs is None:
         return None
     offsets, place = [], 0
-    for word, _, _ in told:
+    for word, _, _ in words:
         surface = "\n" if word == RESERVED_WORDS[EOS] else word
         found = text.find(surface, place)
         offsets.append(found if found >= 0 else place)
         place = found + len(surface) if found >= 0 else place
     return {
-        "tokens": [word for word, _, _ in told],
-        "token_logprobs": [number for _, number, _ in told],
-        "top_logprobs": [dict(likeliest[: asked.logprobs]) for _, _, likeliest in told] if asked.logprobs else None,
+        "tokens": [word for word, _, _ in words],
+        "token_logprobs": [number for _, number, _ in words],
+        "top_logprobs": [dict(likeliest[: asked.logprobs]) for _, _, likeliest in words] if asked.logprobs else None,
         "text_offset": offsets,
     }
 

@@ -1,7 +1,6 @@
 """Scores as text: a table and JSON; `components.use.tool_formats` has the forms of other tools.
 
-Each form is written as the pieces of a text come, so a text may be of any length.  A line is what an `<eos>` ends, and
-what a document's last one leaves open.
+Each form is written piece by piece, so a text may be of any length.  A line ends with `<eos>` or with its document.
 """
 
 import json

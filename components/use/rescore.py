@@ -1,6 +1,6 @@
-"""Ranks the hypotheses of n-best lists anew: `hopline rescore`.
+"""Ranks the hypotheses of n-best lists again: `hopline rescore`.
 
-Two forms are read, told apart by the line:
+Two forms are read, line by line:
 
     key ||| hypothesis ||| features ||| score      the decoder's of machine translation; features may be left out
     key<tab>score<tab>hypothesis                   anything else

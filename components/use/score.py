@@ -15,7 +15,7 @@ from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Scored, Totals
 
 STDIN = "-"
-_HELD = 1_000_000  # tokens that are kept back while no known word came
+_WITHHELD = 1_000_000  # tokens withheld until the first known word
 
 
 def run(request_json: str) -> None:
@@ -56,7 +56,7 @@ def _documents(model: Model, request: ScoreRequest, files: Sequence[str]) -> Ite
 
 
 def _once_known(parts: Iterable[tuple[str, Scored | None]]) -> Iterator[tuple[str, Scored | None]]:
-    """The same, from when there is a word that the model knows, so that a text of none leaves nothing half-written.
+    """The same parts, withheld until the model knows a word of them: a text of unknown words alone prints nothing.
 
     Raises:
         UserError: there is no word, or only unknown ones.
@@ -68,7 +68,7 @@ def _once_known(parts: Iterable[tuple[str, Scored | None]]) -> Iterator[tuple[st
             held.append(part)
             if part[1] is not None:
                 totals.add(part[1].totals)
-            known = totals.tokens > totals.unknown + totals.lines or totals.tokens > _HELD
+            known = totals.tokens > totals.unknown + totals.lines or totals.tokens > _WITHHELD
             if known:
                 yield from held
             continue

@@ -1,6 +1,6 @@
 """Serves a model over HTTP: `hopline serve`.
 
-TensorFlow computes in a few threads; requests wait for one of them, and more than `_WAITING` are sent away.
+TensorFlow computes in a few threads; requests wait for one of them, and beyond `_WAITING` they are answered 503.
 """
 
 import functools
@@ -132,7 +132,7 @@ async def read_json(asked: Request, most: int) -> Any:
 
 
 def run(request_json: str) -> None:
-    """Serves until it is told to stop."""
+    """Serves until SIGINT or SIGTERM."""
     request = ServeRequest.from_json(request_json)
     listening = _listen(request)
     model = Model(request.located)
@@ -176,7 +176,7 @@ async def _failed(asked: Request, error: Exception) -> Response:
 
 
 def _error(asked: Request, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error in the form of the protocol that was spoken."""
+    """An error in the form of the request's protocol."""
     if asked.url.path.startswith("/v1/models/"):
         return JSONResponse({"error": message}, status, headers)
     kind = "invalid_request_error" if status < 500 else "server_error"

@@ -46,11 +46,11 @@ class TfServing:
         self._definitions = dict(saved.meta_graphs[0].signature_def)
 
     async def answer(self, rest: str, body: Any) -> Response:
-        """The answer for the path behind `/v1/models/`; `body` is None for a GET.
+        """The answer for the path after `/v1/models/`; `body` is None for a GET.
 
         Raises:
             HTTPException: there is no such model, version or label.
-            UserError: the body is none that the model can answer.
+            UserError: the body is no request for the model.
         """
         path = _PATH.fullmatch(rest)
         if path is None or path["name"] != self._request.name:

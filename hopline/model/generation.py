@@ -14,7 +14,7 @@ from hopline.model import neural_cache
 from hopline.model.neural_cache import NeuralCache
 from hopline.schema import PAD, UNKNOWN
 
-ALTERNATIVES = 5  # likeliest words that are told of every place where a word was drawn
+ALTERNATIVES = 5  # likeliest words returned for every drawn word
 _LEAST_TEMPERATURE = 1e-4  # below, words that are not equally likely are never confused
 _NEVER = float("-inf")
 
@@ -61,7 +61,7 @@ class Generated(NamedTuple):
         context: (B, S), the last S words.
         ended: (B,), whether the text has come to a word that ends it.
         lengths: (B,), how many of the N words are the text's, without the one that ended it.
-        words: of every place (`Drawn`), with shapes (B, N) and (B, N, C); `PAD` behind a text's end.
+        words: of every place (`Drawn`), with shapes (B, N) and (B, N, C); `PAD` after a text's end.
         cache: the neural cache with these words in it.
     """
 
@@ -109,23 +109,23 @@ def draw_word(log_probs_BV: tf.Tensor, how: Draw, place: tf.Tensor) -> Drawn:
     barred_V = tf.equal(word_V, PAD) | (tf.equal(word_V, UNKNOWN) & ~how.unknown)
     allowed_BV = tf.where(barred_V, _NEVER, log_probs_BV)
     wanted = tf.where((how.top_k > 0) & (how.top_k < size), how.top_k, size)
-    told = tf.minimum(ALTERNATIVES, size)
+    listed = tf.minimum(ALTERNATIVES, size)
     seed = tf.stack([how.seed, tf.cast(place, tf.int64)])
     uniform_B = tf.random.stateless_uniform([tf.shape(allowed_BV)[0]], seed, alg="philox")
 
     def among_likeliest() -> Drawn:
-        log_probs_BC, ids_BC = tf.math.top_k(allowed_BV, k=tf.maximum(wanted, told))
+        log_probs_BC, ids_BC = tf.math.top_k(allowed_BV, k=tf.maximum(wanted, listed))
         rank_C = tf.range(tf.shape(ids_BC)[1])
         probs_BC = _tempered(tf.where(rank_C < wanted, log_probs_BC, _NEVER), how.temperature)
         likelier_BC = tf.cumsum(probs_BC, axis=1, exclusive=True)
         kept_BC = tf.where((likelier_BC < how.top_p) | tf.equal(rank_C, 0), probs_BC, 0.0)
         picked_B = tf.where(how.temperature > 0, _pick(kept_BC, uniform_B), 0)
         ids_B, log_probs_B = (tf.gather(values_BC, picked_B, batch_dims=1) for values_BC in (ids_BC, log_probs_BC))
-        return Drawn(ids_B, log_probs_B, ids_BC[:, :told], log_probs_BC[:, :told])
+        return Drawn(ids_B, log_probs_B, ids_BC[:, :listed], log_probs_BC[:, :listed])
 
     def among_all() -> Drawn:  # without sorting all of them, which takes longer than the model
         ids_B = _pick(_tempered(allowed_BV, how.temperature), uniform_B)
-        log_probs_BC, ids_BC = tf.math.top_k(allowed_BV, k=told)
+        log_probs_BC, ids_BC = tf.math.top_k(allowed_BV, k=listed)
         return Drawn(ids_B, tf.gather(allowed_BV, ids_B, batch_dims=1), ids_BC, log_probs_BC)
 
     unlimited = tf.equal(wanted, size) & (how.top_p >= 1) & (how.temperature > 0)
@@ -168,10 +168,10 @@ def generate(
         stop_Z: int32, words of which each ends a text.
         cache: the neural cache of the words before.
     """
-    told = min(ALTERNATIVES, model.vocabulary_size)
+    listed = min(ALTERNATIVES, model.vocabulary_size)
     arrays = [
         tf.TensorArray(dtype, size=0, dynamic_size=True, element_shape=shape, clear_after_read=False)
-        for shape in ([None], [None, told])
+        for shape in ([None], [None, listed])
         for dtype in (tf.int32, tf.float32)
     ]
 

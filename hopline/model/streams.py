@@ -1,6 +1,6 @@
 """Examples as the model reads them: token streams, and the windows that are cut from them.
 
-A split is one stream: its documents back to back, each behind one `PAD`.  A window of T targets and the M
+A split is one stream: its documents back to back, each after one `PAD`.  A window of T targets and the M
 tokens before them is cut anywhere in the stream; padding in it ends the memory (`hopline.model.layers`) and is never
 a target.  So documents need no padding to the window's length, and context never crosses from one to the next.
 """
@@ -33,7 +33,7 @@ class TokenStream:
     """A split in memory.
 
     Attributes:
-        ids: shape (N,), the split's documents, each behind one `PAD`.
+        ids: shape (N,), the split's documents, each after one `PAD`.
         name: what to call it in messages.
     """
 

@@ -79,7 +79,7 @@ def join(tokens: Iterable[str], tokeniser: str) -> str:
     """Text for readers that gives these very tokens again: `tokenise(join(tokens, t), t) == tokens`.
 
     It holds for tokens that `tokenise` can give, in any order (among characters, for those of no spelled-out reserved
-    word).  `<eos>` becomes a line end.  Among words a mark leans on the word before or behind it as is usual in
+    word).  `<eos>` becomes a line end.  Among words a mark joins the word before or after it as is usual in
     English, quotation marks by turns; Han, kana, Thai and the like stand without blanks.
     """
     return "".join(joined_parts(list(tokens), tokeniser))
@@ -88,7 +88,7 @@ def join(tokens: Iterable[str], tokeniser: str) -> str:
 def joined_parts(tokens: Sequence[str], tokeniser: str) -> list[str]:
     """What each token becomes in `join`, with the blank before it if there is one.
 
-    A part depends on the tokens up to the one behind its own.
+    A part depends on the tokens up to the one after its own.
     """
     _require_known(tokeniser)
     if tokeniser == "characters":
@@ -232,7 +232,7 @@ def _members(belongs: Callable[[str], bool]) -> str:
     """The characters that belong, as the inside of a class of a regular expression."""
     points = [point for point in (*range(0xD800), *range(0xE000, _LAST), *_SELECTORS) if belongs(chr(point))]
     starts = [point for before, point in zip([-2, *points], points, strict=False) if point != before + 1]
-    ends = [point for point, behind in zip(points, [*points[1:], -2], strict=True) if behind != point + 1]
+    ends = [point for point, after in zip(points, [*points[1:], -2], strict=True) if after != point + 1]
     return "".join(
         _spelled(start) if start == end else f"{_spelled(start)}-{_spelled(end)}"
         for start, end in zip(starts, ends, strict=True)

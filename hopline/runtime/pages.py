@@ -61,7 +61,7 @@ class Series:
         name: in the legend.
         points: x and y; those that are not finite are left out.
         dashed: drawn in dashes.
-        faint: drawn thinly, behind what is said, and without marks.
+        faint: drawn thin and in the background, without marks.
         colour: number of its colour; lines may share one.
     """
 

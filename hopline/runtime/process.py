@@ -31,7 +31,7 @@ from hopline.runtime.errors import (
     StaleBlessingError,
     UserError,
 )
-from hopline.runtime.records import tell
+from hopline.runtime.records import print_record
 
 PARENT_VARIABLE = "HOPLINE_PARENT"
 FAILURE_FILE = "failure.json"
@@ -119,7 +119,7 @@ def run_step(module: str, arguments: Mapping[str, str], work: str) -> None:
             error = failure_of(module, code)
             with contextlib.suppress(OSError):
                 write_failure(failure, module, error)
-        tell("failure", _told(module.rpartition(".")[2], error))
+        print_record("failure", _failure_record(module.rpartition(".")[2], error))
         error.add_note(f"remedy: {error.remedy}")  # a pod's log shows the traceback, and nothing else of the error
         raise error
 
@@ -144,10 +144,10 @@ def failure_of(module: str, code: int) -> HoplineError:
 def write_failure(path: Path, step: str, error: HoplineError) -> None:
     """Leaves `failure.json`, from which `read_failure` makes the same error in another process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_told(step, error), indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(_failure_record(step, error), indent=2) + "\n", encoding="utf-8")
 
 
-def _told(step: str, error: HoplineError) -> dict[str, Any]:
+def _failure_record(step: str, error: HoplineError) -> dict[str, Any]:
     kind = {"error": type(error).__name__, "code": int(error.code)}
     return {"step": step, **kind, "message": error.message, "remedy": error.remedy}
 

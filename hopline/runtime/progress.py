@@ -14,10 +14,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from hopline.runtime.records import tell
+from hopline.runtime.records import print_record
 
 STATUS_VARIABLE = "HOPLINE_STATUS"
-RECORD_VARIABLE = "HOPLINE_PROGRESS_RECORDS"  # set: with each line the state is told as a record, for who reads the log
+RECORD_VARIABLE = "HOPLINE_PROGRESS_RECORDS"  # if set, each line comes with a record, for programs that read the log
 _LINE_SECONDS = 5.0
 _STATUS_SECONDS = 0.2
 _RATE_SECONDS = 30.0
@@ -73,7 +73,7 @@ class Progress:
             self._line_at = now
             print(self.line(values), file=sys.stderr, flush=True)
             if os.environ.get(RECORD_VARIABLE):
-                tell("progress", self._state(values))
+                print_record("progress", self._state(values))
 
     def line(self, values: dict[str, float]) -> str:
         """The state as one line of text."""

@@ -1,6 +1,6 @@
-"""Records that a step prints for programs that read its log: lines of JSON behind a mark.
+"""Records that a step prints for programs that read its log: lines of JSON that begin with a mark.
 
-Of what a task on a cluster has found out, Kubeflow's API shows nothing but the log of its pod.
+Kubeflow's API shows nothing of a task on a cluster but the log of its pod.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any
 _MARK = "hopline-record "
 
 
-def tell(kind: str, content: Mapping[str, Any]) -> None:
+def print_record(kind: str, content: Mapping[str, Any]) -> None:
     """Prints `content`, which is JSON, as the record `kind`."""
     print(_MARK + json.dumps({"kind": kind, **content}), file=sys.stderr, flush=True)
 
 
-def told(log: str) -> dict[str, dict[str, Any]]:
+def read_records(log: str) -> dict[str, dict[str, Any]]:
     """The last record of each kind in `log`.  A line that was cut, or that another program wrote, is none."""
     found = {}
     for line in log.splitlines():

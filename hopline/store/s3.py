@@ -1,4 +1,4 @@
-"""Amazon S3, and servers that speak its language.
+"""Amazon S3, and servers with its API.
 
 Credentials and endpoint come from the environment by the client's own rules: AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY, a profile, or the role of the pod; AWS_ENDPOINT_URL_S3 for another server.  That server must

@@ -34,7 +34,7 @@ def send_tree(folder: Path, uri: str, step: str, *, quiet: bool = False) -> None
         folder: with its manifest.
         uri: where the manifest's object will have the name `<uri>/manifest.json`.
         step: the step whose progress is shown.
-        quiet: shows no progress; for a copy behind other work.
+        quiet: shows no progress; for a copy in the background.
 
     Raises:
         UserError: a file is missing or differs from the manifest; or as every method of `Store` does.

@@ -1,4 +1,4 @@
-"""The neural cache (Grave, Joulin, Usunier 2017): words whose state was like the present one become likelier.
+"""The neural cache (Grave, Joulin, Usunier 2017): a word becomes likelier where it stood after a similar state.
 
 The state h_t predicts the word x_t.  Over the W words before t,
 
@@ -44,7 +44,7 @@ class CacheConfig:
 
 
 class Cache:
-    """What a document's words so far have left."""
+    """The states and ids of a document's last words."""
 
     def __init__(self, config: CacheConfig) -> None:
         self._config = config

@@ -8,7 +8,7 @@ from typing import Any
 from hopline.runtime.errors import UserError
 from hopline.schema import SAVED_MODEL_FOLDER
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # which devices it found or not is nothing to a reader of scores
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # messages about devices do not belong among scores
 
 import tensorflow as tf
 

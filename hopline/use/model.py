@@ -63,7 +63,7 @@ class Model:
 
     @property
     def tokeniser(self) -> str:
-        """How the model cuts text, see `hopline.model.tokenisers`."""
+        """How the model splits text, see `hopline.model.tokenisers`."""
         return str(self.located.manifest.facts.get("tokeniser", DEFAULT_TOKENISER))
 
     @property
@@ -162,7 +162,7 @@ class Model:
         unknown: bool = False,
         cache: CacheConfig | None = None,
     ) -> list[str]:
-        """Continuations of `text`, as text that stands behind it.
+        """Continuations of `text`, without it.
 
         Args:
             text: what to continue; "" for the beginning of a document.
@@ -201,7 +201,7 @@ class Model:
             choice: how they are drawn.
             n: how many continuations.
             at_once: words of one call.
-            cache: mixes a neural cache into the probabilities, which holds the text's words and those drawn.
+            cache: mixes into the probabilities a neural cache of the words of `text` and those drawn.
 
         Yields:
             For each continuation the words that were drawn since; the last when all have ended or have `tokens` words.
@@ -214,7 +214,7 @@ class Model:
         return draw(self.exported, text, tokens=tokens, choice=choice, n=n, at_once=at_once, cache=held)
 
     def _cache_of(self, text: str, tokens: int, n: int, config: CacheConfig) -> dict[str, Any]:
-        """The neural cache that the text's words leave, with room for `tokens`, as "extend" takes it for n texts."""
+        """A neural cache of the words of `text`, with room for `tokens`, as "extend" takes it for n texts."""
         width = self.exported.width("extend", "cache_states")
         states, ids = np.zeros((0, width), np.float32), np.zeros(0, np.int32)
         context = self._begin()
@@ -232,7 +232,7 @@ class Model:
         }
 
     def joined(self, text: str, words: Sequence[str]) -> str:
-        """`words` as text that stands behind `text`."""
+        """`words` as the text that continues `text`."""
         running = RunningText(text, self.words_of(text), self.tokeniser)
         return running.add(words) + running.rest()
 

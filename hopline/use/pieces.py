@@ -1,4 +1,4 @@
-"""Text of any length in pieces that fit in memory, cut only where no word is."""
+"""Text of any length in pieces that fit in memory, never cut inside a word."""
 
 import codecs
 import re
@@ -10,7 +10,7 @@ from hopline.runtime.errors import UserError
 PIECE = 1 << 18  # characters: what is scored in one call
 LONGEST_WORD = 1 << 22  # characters without a blank; a longer run is not text of words
 _READ = 1 << 18
-_BLANK = re.compile(r"[ \t\n]")  # not at a CR, which may belong to the LF behind it
+_BLANK = re.compile(r"[ \t\n]")  # not at a CR, which may belong to the LF after it
 
 
 def read_text(stream: BinaryIO, name: str) -> Iterator[str]:
@@ -42,7 +42,7 @@ def read_text(stream: BinaryIO, name: str) -> Iterator[str]:
 
 
 def cut(texts: Iterable[str], name: str, *, anywhere: bool = False, size: int = PIECE) -> Iterator[str]:
-    """The same text in pieces of about `size` characters: each ends behind an end of line, or else behind a blank.
+    """The same text in pieces of about `size` characters: each ends after an end of line, or else after a blank.
 
     Args:
         texts: consecutive parts.
@@ -110,7 +110,7 @@ def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def _last_end(buffer: str, size: int) -> int:
-    """The place behind the last end of line, or else blank, among the first `size` characters, or the next; or 0."""
+    """The place after the last end of line, or else blank, among the first `size` characters, or the next; or 0."""
     end = buffer.rfind("\n", 0, size) + 1 or max(buffer.rfind(" ", 0, size), buffer.rfind("\t", 0, size)) + 1
     if end:
         return end

@@ -1,4 +1,4 @@
-"""What the programs of `components.use` are asked: the contract between a command and the child that has TensorFlow."""
+"""Requests to the programs of `components.use`: the contract between a command and its child, which has TensorFlow."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Text that grows by words, as a reader sees it."""
+"""Words joined to text while they are drawn."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,14 +6,14 @@ from hopline.model.tokenisers import joined_parts
 
 
 class RunningText:
-    """Joins words as they come; what it has given never changes.
+    """Joins words to text one by one; text that was returned never changes.
 
-    Whether a blank stands before a mark depends on the word behind it.  So the last word is kept back until the next is
+    Whether a blank stands before a mark depends on the word after it, so the last word is withheld until the next is
     known.
 
     Args:
-        text: what the words stand behind; it is not given, and stays as it is.
-        before: its words.
+        text: what the words continue; it is not returned.
+        before: the words of `text`.
         tokeniser: see `hopline.model.tokenisers`.
     """
 
@@ -21,21 +21,21 @@ class RunningText:
         self._after_blank = text[-1:].isspace()
         self._tokeniser = tokeniser
         self._words = list(before)
-        self._given = len(self._words)
+        self._returned = len(self._words)
 
     def add(self, words: Iterable[str]) -> str:
         """Takes further words and returns the text that is certain since the last time."""
         self._words += words
-        return self._give(len(self._words) - 1)
+        return self._take(len(self._words) - 1)
 
     def rest(self) -> str:
-        """What is left at the end."""
-        return self._give(len(self._words))
+        """The text of the words that were withheld."""
+        return self._take(len(self._words))
 
-    def _give(self, until: int) -> str:
-        """The words from the first that was not given to `until`, which is left out."""
-        new = "".join(joined_parts(self._words, self._tokeniser)[self._given : until])
-        self._given = max(self._given, until)
+    def _take(self, until: int) -> str:
+        """The text of the words from the first that was not returned up to `until`, exclusive."""
+        new = "".join(joined_parts(self._words, self._tokeniser)[self._returned : until])
+        self._returned = max(self._returned, until)
         if new and self._after_blank:  # the text's own
             new, self._after_blank = new.lstrip(" "), False
         return new

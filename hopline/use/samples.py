@@ -1,4 +1,4 @@
-"""What a model does, to be seen: continuations of held-out text, and what was likely at each word of a sentence."""
+"""Examples of what a model does: continuations of held-out text, and the likeliest words along a sentence."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _LOOKED_AT = 1 << 16  # characters of a document that beginnings are taken from
 
 @dataclass(frozen=True)
 class Continuation:
-    """A beginning, what the model makes of it, and what really stands there; text all three."""
+    """A beginning, how the model continues it, and how the text does."""
 
     beginning: str
     drawn: str
@@ -101,12 +101,12 @@ def _looked_at(model: Model, line: list[str]) -> Sentence | None:
     """None if the model's numbers are not finite: there is nothing to show of it then."""
     text = join(line, model.tokeniser)
     scored, likeliest = model.alternatives(text, LIKELIEST)
-    told = tuple(tuple((word, float(np.exp(number))) for word, number in place) for place in likeliest)
+    places = tuple(tuple((word, float(np.exp(number))) for word, number in place) for place in likeliest)
     reads = model.attention(text).reads
-    numbers = [*scored.nll, *(share for place in told for _, share in place), *reads.flat]
+    numbers = [*scored.nll, *(share for place in places for _, share in place), *reads.flat]
     if not np.isfinite(numbers).all():
         return None
-    return Sentence(scored.words, tuple(map(float, scored.surprisal)), told, reads)
+    return Sentence(scored.words, tuple(map(float, scored.surprisal)), places, reads)
 
 
 def _lines(model: Model, documents: Sequence[str]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""What a model says of a text's tokens, and the numbers that are made of it."""
+"""Scores of a text's tokens, and their sums."""
 
 import math
 from dataclasses import dataclass, field

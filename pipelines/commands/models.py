@@ -110,7 +110,7 @@ def _list(options: argparse.Namespace) -> int:
     reigns = sorted(
         ((reign, version) for version in versions for reign in version.reigns), key=lambda pair: pair[0].history
     )
-    told = [
+    rows = [
         [
             str(version.number),
             moment(reign.since),
@@ -120,7 +120,7 @@ def _list(options: argparse.Namespace) -> int:
         ]
         for reign, version in reversed(reigns)
     ]
-    print(f"\n{text_table(['champion', 'from', 'until', 'for', 'by'], told)}")
+    print(f"\n{text_table(['champion', 'from', 'until', 'for', 'by'], rows)}")
     _warn(registry)
     return ExitCode.DONE
 

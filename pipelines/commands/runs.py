@@ -173,7 +173,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def described(run: "Run") -> dict[str, Any]:
-    """What is to be told of a run in a document."""
+    """A run as JSON."""
     times = {"created": run.created, "finished": run.finished}
     return {
         "id": run.id,

@@ -159,7 +159,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _described(client: "Client", schedule: "RecurringRun") -> dict[str, Any]:
-    """What is to be told of a schedule; times are in UTC."""
+    """A schedule as JSON; times are in UTC."""
     from pipelines.kubeflow.follow import outcome
     from pipelines.kubeflow.schedule import history
 
@@ -217,13 +217,13 @@ def _version_names(client: "Client", found: "Sequence[RecurringRun]") -> dict[st
 
 
 def _next(schedule: "RecurringRun") -> str:
-    """When the schedule fires next, if that can be told."""
+    """When the schedule fires next, if that is known."""
     upcoming = _upcoming(schedule)
     return "?" if upcoming is None else _shown(upcoming[0]) if upcoming else "-"
 
 
 def _upcoming(schedule: "RecurringRun") -> list[datetime] | None:
-    """The next time it fires, if it does; None if nobody can tell: somebody else's may be of another kind."""
+    """The next time it fires, if it does; None if unknown: a schedule made elsewhere may be of another kind."""
     try:
         return Cron.parse(schedule.cron).upcoming(datetime.now(UTC), 1) if schedule.enabled else []
     except UserError:

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     """Declares the command."""
     parser = command(commands, "score", _score, "perplexity and surprisal of texts by the champion", _TEXT)
     parser.add_argument("files", nargs="*", metavar="FILE", help='text, UTF-8; none or "-" for standard input')
-    parser.add_argument("--per", choices=("document", "line", "word"), help="what is told besides the totals")
+    parser.add_argument("--per", choices=("document", "line", "word"), help="what is printed besides the totals")
     parser.add_argument(
         "--format",
         choices=("table", "json", "kenlm", "srilm", "tsv"),

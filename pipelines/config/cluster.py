@@ -25,7 +25,7 @@ class ClusterConfig(Section):
     launcher: str = "local"  # of training: workers in the step's own pod, or "kubernetes", a Job of their own
     service_account: str = ""  # of the pods; "" is Kubeflow's own
     secret: str = ""  # a Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and others like them
-    webhook_secret: str = ""  # a Secret with HOPLINE_WEBHOOK_URL, which is told when a run fails
+    webhook_secret: str = ""  # a Secret with HOPLINE_WEBHOOK_URL, which gets a POST when a run fails
     claim: str = ""  # a PersistentVolumeClaim that every step finds at `mount`
     mount: str = "/data"
     image_prefix: str = ""  # before the images' names, such as registry.example/team/

@@ -57,7 +57,7 @@ def missing(found: str, remedy: str) -> Answer:
 
 
 def unknown(found: str, remedy: str = "") -> Answer:
-    """Nobody can tell."""
+    """Unknown."""
     return Answer(State.UNKNOWN, found, remedy)
 
 

@@ -15,7 +15,7 @@ def require_ready(config: Config, namespace: str, server: Server) -> list[str]:
     """Looks, as kubectl's configuration lets us, for accounts, rights, Secrets, claims and the queue of `config`.
 
     Returns:
-        What could not be told, a line each.
+        What could not be checked, a line each.
 
     Raises:
         UserError: something is not there.

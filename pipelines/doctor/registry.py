@@ -39,7 +39,7 @@ def writable(place: str) -> Answer:
             "use a store that does: promotions overwrite each other",
         )
     finally:
-        with contextlib.suppress(Exception):  # what is wrong with the store has been told
+        with contextlib.suppress(Exception):  # what is wrong with the store is said already
             store.delete(name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from components.steps import STEPS
 from hopline.runtime.errors import HoplineError, InternalError, PreemptedError
 from hopline.runtime.process import failure_from
-from hopline.runtime.records import told
+from hopline.runtime.records import read_records
 from pipelines.display import Display
 from pipelines.kubeflow.client import Client
 from pipelines.kubeflow.connection import UnreachableError
@@ -29,7 +29,7 @@ class Outcome:
 
     Attributes:
         run: as it ended.
-        records: what its steps have told, by kind: resolution, evaluation, promotion.
+        records: the last that its steps printed, by kind: resolution, evaluation, promotion.
         failure: why it failed; None if it succeeded.
         tail: the last lines of the failed step's log.
     """
@@ -90,7 +90,7 @@ def outcome(client: Client, run: Run) -> Outcome:
         records: dict[str, dict[str, Any]] = {}
         for step in STEPS:
             if step.record:
-                records |= told(step_log(client, run, step.name))
+                records |= read_records(step_log(client, run, step.name))
         return Outcome(run, records)
     failed = next((view.step for view in views(run) if view.state is State.FAILED), None)
     if run.terminated:
@@ -101,7 +101,7 @@ def outcome(client: Client, run: Run) -> Outcome:
     if failed is None:
         return Outcome(run, failure=_outside(run))
     log = step_log(client, run, failed)
-    said = failure_from(told(log).get("failure"))
+    said = failure_from(read_records(log).get("failure"))
     lines = own_lines(log) if said else log.splitlines()
     return Outcome(run, failure=said or _silent(failed, log), tail=tuple(lines[-_TAIL_LINES:]))
 
@@ -125,7 +125,7 @@ def _silent(step: str, log: str) -> InternalError:
 
 
 def look(client: Client, identity: str, note: Callable[[str], None], pause: Callable[[float], None]) -> Run:
-    """The run as it is now, for which a server that is away is waited for; `note` is told so."""
+    """The run as it is now; calls `note` where it has to wait for a server that is away."""
     deadline = time.monotonic() + _UNREACHABLE_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The log of a step's pod, in which the step speaks between what Kubeflow's own programs say."""
+"""The log of a step's pod, among the lines of Kubeflow's own programs."""
 
 import re
 from collections.abc import Iterator

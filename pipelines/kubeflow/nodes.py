@@ -14,7 +14,7 @@ from components.steps import ARTIFACTS
 from pipelines.kubeflow.resources import Run, Task
 from pipelines.watch import State, StepView
 
-STEPS = tuple(ARTIFACTS)  # of which a person is told
+STEPS = tuple(ARTIFACTS)  # that people are shown
 _STATES = {
     "PENDING": State.RUNNING,  # its pod waits for a place or its image
     "RUNNING": State.RUNNING,

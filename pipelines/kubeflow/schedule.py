@@ -33,7 +33,7 @@ def apply(client: Client, wanted: Wanted, say: Say, sleep: Sleep = time.sleep) -
     Args:
         client: the server.
         wanted: what is to be.
-        say: is told what was done, and what was left.
+        say: called with what was done, and with what was left.
         sleep: sleeps so many seconds.
 
     Raises:

@@ -1,6 +1,6 @@
 import pytest
 
-from components.use.completions import Written, parse
+from components.use.completions import Continuation, parse
 from hopline.runtime.errors import UserError
 from hopline.use.drawing import Words
 from hopline.use.running import RunningText
@@ -8,7 +8,7 @@ from hopline.use.running import RunningText
 
 def told(stop, parts):
     """What is told after each part of words, and why it ended."""
-    one = Written(RunningText("", [], "whitespace"), stop)
+    one = Continuation(RunningText("", [], "whitespace"), stop)
     texts = [
         one.add(Words(tuple(words.split()), (0.0,) * len(words.split()), ((),) * len(words.split()), False), last=last)
         for words, last in zip(parts, [*[False] * (len(parts) - 1), True], strict=True)

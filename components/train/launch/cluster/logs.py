@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.train.launch.cluster.api import Api
-from hopline.runtime.records import plain, told
+from hopline.runtime.records import plain, read_records
 
 _SEEN_BEFORE = "20"  # lines shown of a log that was there before this launcher
 
@@ -50,7 +50,7 @@ class ChiefLog:
             moment = _moment(stamp)
             if moment and (self._last is None or moment > self._last):
                 self._last, self._since = moment, stamp
-                if progress := told(text).get("progress"):
+                if progress := read_records(text).get("progress"):
                     self.progress = progress
                 else:
                     print(text, file=sys.stderr, flush=True)
