@@ -93,7 +93,7 @@ def locate(key: str, place: str) -> Source:
     """
     if is_remote(place):
         store, name = _divided(place)
-        entry = store.stat(name) if name else None
+        entry = None if name.endswith("/") or not name else store.stat(name)  # "a/" stands for a folder
         if entry is None:
             store.entries(name)  # raises if it is the bucket that is not there
             raise UserError(
