@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hopline.config.corpus import CorpusConfig
-from hopline.corpus.files import SourceFile, open_source, split_by_hash
+from hopline.corpus.files import SourceFile, split_by_hash
+from hopline.store.sources import open_source
 
 _BLOCK_BYTES = 1 << 16
 

@@ -12,9 +12,9 @@ from typing import BinaryIO
 from components.preprocess.plan import Range, Segment
 from hopline.config.corpus import CorpusConfig
 from hopline.config.section import require
-from hopline.corpus.files import DAMAGED, open_source, split_by_hash
-from hopline.corpus.local import unreadable
+from hopline.corpus.files import split_by_hash
 from hopline.runtime.errors import UserError
+from hopline.store.sources import DAMAGED, open_source, unreadable
 
 SOURCES = "sources.json"  # in a range's folder: the stamps of the files that it was made of, and what was left out
 PIECE_BYTES = 24 << 10  # of text in a passage, some 4,096 words

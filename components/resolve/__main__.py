@@ -12,11 +12,12 @@ from hopline.config.preprocess import PreprocessConfig
 from hopline.config.resolve import ResolveConfig
 from hopline.config.section import require
 from hopline.config.train import TrainConfig
-from hopline.corpus import vectors
 from hopline.corpus.files import fingerprint, source_files
+from hopline.model.vectors import KEY, check_vectors
 from hopline.registry.registry import Champion, Registry
 from hopline.runtime.program import parser, run, terminate_as_interrupt
 from hopline.store.folders import whole, writable_folder, write_json
+from hopline.store.sources import locate
 
 _STEP = "resolve"
 
@@ -67,17 +68,17 @@ def require_comparable(registry: Registry, champion: Champion, config: Preproces
     )
 
 
-def _vectors(model: ModelConfig, work: Path) -> str:
+def _vectors(model: ModelConfig) -> str:
     """What tells the content of `model.pretrained` from another's, once all of it was read; "" for none.
 
     A damaged file, or one of another width, is told of here: before text is prepared and workers are started.
     """
     if not model.pretrained:
         return ""
-    located = vectors.locate(model.pretrained, work, _STEP)
-    count = vectors.check_vectors(located.path, model.rows)
+    source = locate(KEY, model.pretrained)
+    count = check_vectors(source, model.rows, _STEP)
     print(f"{_STEP}: {model.pretrained} has {count:,} vectors of {model.rows} numbers", file=sys.stderr)
-    return located.digest
+    return source.digest
 
 
 def _resolve(options: argparse.Namespace) -> None:
@@ -98,7 +99,7 @@ def _resolve(options: argparse.Namespace) -> None:
     if champion:
         require_comparable(registry, champion, preprocess)
     action, reason = decide(found, champion, config)
-    pretrained = _vectors(ModelConfig.from_json(options.model_config), work)
+    pretrained = _vectors(ModelConfig.from_json(options.model_config))
     with whole(options.output) as folder:
         resolution = {
             "fingerprint": found,

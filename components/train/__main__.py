@@ -25,12 +25,13 @@ from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
 from hopline.config.section import require
 from hopline.config.train import TrainConfig
-from hopline.corpus.vectors import Located, locate
+from hopline.model.vectors import KEY
 from hopline.registry.card import data_facts
 from hopline.runtime import program
 from hopline.runtime.errors import InternalError
 from hopline.schema import EXAMPLES, MODEL, PROFILE_FILE, TRANSFORM_FOLDER, VOCABULARY_FILE
 from hopline.store import folders
+from hopline.store.sources import Source, locate
 
 _TRAINING = "training"
 _WORKER = "components.train.worker"  # which the launchers run by name
@@ -86,7 +87,7 @@ def train(options: argparse.Namespace) -> None:
                 stored.send(first)
         given = None
         if vectors:
-            given = matching_vectors(vectors.path, options.examples / VOCABULARY_FILE, model_config.rows)
+            given = matching_vectors(vectors, options.examples / VOCABULARY_FILE, model_config.rows)
             print(f"train: {given.summary(model_config.pretrained)}", file=sys.stderr)
             if not begun:
                 first = save_vectors(given, model_config, examples.facts["vocabulary_size"], config, training)
@@ -109,11 +110,11 @@ def train(options: argparse.Namespace) -> None:
     artifacts.produce(options.output, options.work_dir, "train", MODEL, key, build)
 
 
-def _located_vectors(model_config: ModelConfig, options: argparse.Namespace) -> Located | None:
+def _located_vectors(model_config: ModelConfig, options: argparse.Namespace) -> Source | None:
     """The file of `model.pretrained`, if there is one; it must be the one that was checked."""
     if not model_config.pretrained:
         return None
-    vectors = locate(model_config.pretrained, options.work_dir, "train")
+    vectors = locate(KEY, model_config.pretrained)
     require(
         options.pretrained in ("", vectors.digest),
         f"model.pretrained = {model_config.pretrained} has changed since this run began",

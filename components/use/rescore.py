@@ -57,7 +57,7 @@ class Hypothesis:
 def run(request_json: str) -> None:
     """Rescores the list that the request names."""
     request = RescoreRequest.from_json(request_json)
-    if request.file != "-" and not Path(request.file).is_file():
+    if request.file != "-" and (not Path(request.file).exists() or Path(request.file).is_dir()):
         raise UserError(f"{request.file} is no file", remedy='name an n-best list, or "-" for standard input')
     model = Model(request.located)
     with sys.stdin.buffer if request.file == "-" else Path(request.file).open("rb") as stream:

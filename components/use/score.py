@@ -23,8 +23,8 @@ def run(request_json: str) -> None:
     request = ScoreRequest.from_json(request_json)
     files = request.files or [STDIN]
     for file in files:  # before the model loads, and before anything is printed
-        if file != STDIN and not Path(file).is_file():
-            state = "is no file" if Path(file).exists() else "does not exist"
+        if file != STDIN and (not Path(file).exists() or Path(file).is_dir()):  # a pipe or a device is text like others
+            state = "is a folder" if Path(file).exists() else "does not exist"
             raise UserError(f"{file} {state}", remedy="name files of text, or none for standard input")
     model = Model(request.located)
     if request.attention:

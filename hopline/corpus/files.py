@@ -5,13 +5,7 @@ wildcard), so that neither the fingerprint nor a split depends on where a machin
 store (`hopline.corpus.objects`) are known from its listing alone until `fetch` brings them here.
 """
 
-import bz2
-import gzip
 import hashlib
-import io
-import lzma
-import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +13,11 @@ from hopline.artifacts import canonical_json
 from hopline.config.corpus import EMBEDDED_CORPORA, CorpusConfig
 from hopline.config.section import require
 from hopline.corpus import embedded, local, objects
-from hopline.corpus.local import unreadable
 from hopline.corpus.objects import Origin
 from hopline.runtime.places import SCHEMES, is_remote
 from hopline.schema import SPLITS
 from hopline.store.folders import file_digest
-
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading a damaged file raises
+from hopline.store.sources import is_compressed, unreadable
 
 
 @dataclass(frozen=True)
@@ -49,8 +40,8 @@ class SourceFile:
 
     @property
     def compressed(self) -> bool:
-        """Whether `open_source` decompresses the file."""
-        return self.path.suffix.lower() in _COMPRESSED
+        """Whether `hopline.store.sources.open_source` decompresses the file."""
+        return is_compressed(self.path)
 
 
 def source_files(config: CorpusConfig, scratch: Path) -> list[SourceFile]:
@@ -106,29 +97,6 @@ def fetch(files: list[SourceFile], step: str) -> None:
         HoplineError: as `hopline.corpus.objects.fetch`.
     """
     objects.fetch([(file.origin, file.path) for file in files if file.origin], step)
-
-
-def open_source(path: Path) -> io.BufferedReader:
-    """Opens the file for reading, decompressed where its name ends in .gz, .bz2, .xz or .zst, in any case.
-
-    Raises:
-        UserError: it cannot be opened.  Reading damaged data raises one of `DAMAGED`.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".gz":
-            return io.BufferedReader(gzip.open(path))
-        if suffix == ".bz2":
-            return io.BufferedReader(bz2.open(path))
-        if suffix == ".xz":
-            return io.BufferedReader(lzma.open(path))
-        if suffix == ".zst":
-            import pyarrow as pa  # noqa: PLC0415  # the zstandard package takes a truncated file for a whole one
-
-            return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd"))
-        return path.open("rb")
-    except OSError as error:
-        raise unreadable(path, error) from error
 
 
 def split_by_hash(key: bytes, config: CorpusConfig) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hopline.config.section import require
 from hopline.corpus.objects import fits_part
-from hopline.runtime.errors import UserError
 from hopline.schema import OUTPUT_CACHE, OUTPUT_LOCK, OUTPUT_RUNS
+from hopline.store.sources import unreadable
 
 
 def matches(key: str, pattern: str) -> tuple[Path, list[Path]]:
@@ -55,12 +55,6 @@ def divide(pattern: Path) -> tuple[Path, tuple[str, ...]]:
             break
         fixed.append(literal)
     return Path(*fixed), pattern.parts[len(fixed) :]
-
-
-def unreadable(path: Path, error: Exception) -> UserError:
-    """The error for a file or folder that cannot be read."""
-    reason = getattr(error, "strerror", None) or error
-    return UserError(f"{path} cannot be read: {reason}", remedy="check the file and its permissions")
 
 
 def _files(root: Path, parts: tuple[str, ...]) -> list[Path]:

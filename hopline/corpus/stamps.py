@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hopline.config.section import require
-from hopline.corpus.local import unreadable
+from hopline.store.sources import unreadable
 
 Stamp = list[int]
 

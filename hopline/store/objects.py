@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -165,15 +165,19 @@ class Store:
         with partial.open("ab") as stream:
             if stream.tell() > entry.size:
                 stream.truncate(0)
-            for chunk in self._chunks(entry, stream.tell()):
+            for chunk in self.chunks(entry, stream.tell()):
                 stream.write(chunk)
                 stream.flush()
                 if report:
                     report(stream.tell())
             os.fsync(stream.fileno())
 
-    def _chunks(self, entry: Entry, start: int) -> Iterator[bytes]:
-        """What follows `start` in the object, in order, while the next chunks are on their way."""
+    def chunks(self, entry: Entry, start: int = 0) -> Generator[bytes, None, None]:
+        """What follows byte `start` of this very version of the object, in order, while the next are on their way.
+
+        Raises:
+            InternalError: the object was replaced meanwhile.
+        """
         starts = iter(range(start, entry.size, CHUNK_BYTES))
         coming = deque(self._chunk_pool.submit(self._chunk, entry, at) for at in itertools.islice(starts, _CHUNKS))
         try:

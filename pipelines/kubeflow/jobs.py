@@ -1,7 +1,6 @@
 """The Job of a run's workers, by way of Kubernetes itself."""
 
 import json
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +9,7 @@ import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
 from hopline.schema import WORKERS_ANNOTATION
+from pipelines.kubeflow.kubectl import load_configuration
 
 _TIMEOUTS = (5.0, 30.0)  # to connect, to read
 _LABELS = "app.kubernetes.io/component=training"
@@ -20,13 +20,10 @@ def ask_for_workers(namespace: str, pods: Iterable[str], workers: int) -> str:
     """Asks the launcher in one of `pods` to go on with `workers` workers, and returns the name of their Job.
 
     Raises:
-        UserError: none of the pods has a Job, or Kubernetes refuses us.
+        UserError: kubectl has no configuration, none of the pods has a Job, or Kubernetes refuses us.
         InternalError: Kubernetes does not answer.
     """
-    try:
-        kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
-    except kubernetes.config.ConfigException as error:
-        raise UserError(f"--kube-namespace needs kubectl's configuration: {error}", remedy="set KUBECONFIG") from error
+    load_configuration()
     client, launchers = kubernetes.client.ApiClient(), set(pods)
     path = _PATH.format(namespace=namespace)
     for job in _request(client, "GET", path, query={"labelSelector": _LABELS})["items"]:

@@ -4,13 +4,12 @@ Kubeflow's API reads a pod's log where its server may (version 2.17.0 for one us
 which its role does not allow), and otherwise what was archived when the pod had ended.
 """
 
-import os
 from collections.abc import Callable
 
 import kubernetes
 import urllib3
 
-from hopline.runtime.errors import UserError
+from pipelines.kubeflow.kubectl import load_configuration
 
 _TIMEOUTS = (5.0, 30.0)  # to connect, to read
 
@@ -21,12 +20,7 @@ def live_logs(namespace: str) -> Callable[[str], str]:
     Raises:
         UserError: there is no such configuration.
     """
-    try:
-        kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
-    except kubernetes.config.ConfigException as error:
-        raise UserError(
-            f"--kube-namespace needs kubectl's configuration: {error}", remedy="set KUBECONFIG, or leave it out"
-        ) from error
+    load_configuration()
     api = kubernetes.client.CoreV1Api()
 
     def read(pod: str) -> str:

@@ -17,8 +17,8 @@ _USING = "tests/pipelines/test_using.py::test_bad_input_is_the_users_fault"
 _CONTRACT = "components/preprocess/contract.py::"
 _TFSERVING = "components/use/tfserving.py::TfServing."
 
-_VECTORS = "hopline/corpus/vectors.py::"
-_DAMAGED = "tests/hopline/corpus/test_vectors.py::test_a_damaged_file_is_refused_by_line_or_byte"
+_VECTORS = "hopline/model/vectors.py::"
+_DAMAGED = "tests/hopline/model/test_vectors.py::test_a_damaged_file_is_refused_by_line_or_byte"
 _RESIZED = "tests/pipelines/kubeflow/test_runs.py::test_what_cannot_be_resized_is_refused"
 _LOCAL_RUNS = "tests/pipelines/test_local_runs.py::"
 _PRETRAINED = "tests/components/train/state/test_pretrained.py::"
@@ -118,11 +118,11 @@ ELSEWHERE |= dict.fromkeys(
     _SERVE,
 )  # fmt: skip
 ELSEWHERE |= {
-    f"{_VECTORS}locate": "tests/hopline/corpus/test_vectors.py::test_a_pattern_of_several_objects_is_refused",
-    f"{_VECTORS}locate#2": "tests/hopline/corpus/test_vectors.py::test_a_place_without_a_file_is_refused",
-    **dict.fromkeys([f"{_VECTORS}read_vectors{n}" for n in ("", "#2", "#3", "#4", "#5")], _DAMAGED),
-    **dict.fromkeys([f"{_VECTORS}_read_text{n}" for n in ("", "#2", "#3")], _DAMAGED),
-    **dict.fromkeys([f"{_VECTORS}_read_binary{n}" for n in ("", "#2", "#3")], _DAMAGED),
+    "hopline/store/sources.py::locate": "tests/hopline/model/test_vectors.py::test_a_uri_that_is_no_object_is_refused",
+    "hopline/store/sources.py::locate#2": "tests/hopline/model/test_vectors.py::test_a_place_without_a_file_is_refused",
+    **dict.fromkeys(
+        [f"{_VECTORS}{name}" for name in ("_Form.error", "_form_of", "_form_of#2", "_form_of#3")], _DAMAGED
+    ),
     "hopline/store/resizing.py::accepting": "tests/components/train/launch/test_local.py::test_two_launchers_in_one_folder_are_refused",
     "hopline/use/harness.py::HoplineLM.apply_chat_template": "tests/hopline/use/test_harness.py::test_a_chat_is_refused",
     "components/preprocess/drift.py::require_no_drift": "tests/components/preprocess/test_drift.py::test_each_distance_has_a_limit_of_its_own_and_the_error_has_the_figures",
@@ -139,10 +139,9 @@ ELSEWHERE |= {
     "pipelines/commands/resize.py::_on_cluster": _RESIZED,
     "pipelines/commands/resize.py::_on_cluster#2": "tests/pipelines/kubeflow/test_runs.py::test_a_run_that_has_ended_is_not_resized",
     "pipelines/commands/resize.py::_on_cluster#3": _RESIZED,
-    "pipelines/kubeflow/jobs.py::ask_for_workers": "tests/pipelines/kubeflow/test_runs.py::test_workers_are_not_asked_for_without_the_configuration_of_kubectl",
-    "pipelines/kubeflow/jobs.py::ask_for_workers#2": _RESIZED,
+    "pipelines/kubeflow/jobs.py::ask_for_workers": _RESIZED,
     "pipelines/kubeflow/jobs.py::_request": "tests/pipelines/kubeflow/test_runs.py::test_who_may_not_change_jobs_is_told_which_right_is_missing",
-    "pipelines/kubeflow/live.py::live_logs": "tests/pipelines/kubeflow/test_runs.py::test_without_the_configuration_of_kubectl_it_is_named",
+    "pipelines/kubeflow/kubectl.py::load_configuration": "tests/pipelines/kubeflow/test_runs.py::test_without_the_configuration_of_kubectl_it_is_named",
     "pipelines/local_runs.py::find": f"{_LOCAL_RUNS}test_a_run_that_is_not_there_is_named",
     "pipelines/metrics.py::MetricsFile.__init__": "tests/pipelines/test_metrics.py::test_a_file_that_cannot_be_written_is_told_before_the_run",
 }

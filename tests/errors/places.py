@@ -23,7 +23,7 @@ HELPERS = frozenset({"require", "one_of", "at_least", "positive", "fraction", "u
 class Place:
     """A call that makes a `UserError`, or that may raise one for its caller."""
 
-    name: str  # "hopline/corpus/local.py::unreadable", with "#2" for the second of a function
+    name: str  # "hopline/store/sources.py::unreadable", with "#2" for the second of a function
     path: str
     position: tuple[int, int]  # line and column of the call
     text: str  # the source of the call, for people

@@ -19,12 +19,13 @@ from hopline.config.job import JobConfig
 from hopline.config.model import ModelConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.corpus import objects
-from hopline.corpus.files import SourceFile, open_source, source_files
+from hopline.corpus.files import SourceFile, source_files
 from hopline.corpus.stamps import Stamps
 from hopline.runtime.places import parse_place
 from hopline.store.bucket import Entry
 from hopline.store.folders import writable_folder
 from hopline.store.objects import Store
+from hopline.store.sources import open_source
 from hopline.use.cache import CacheConfig
 from hopline.use.model import Choice
 from hopline.use.pieces import LONGEST_WORD, cut, lines, read_text

@@ -322,7 +322,7 @@ def test_a_program_that_is_not_there_has_no_digest(name):
 @pytest.mark.parametrize(("programs", "reached", "not_reached"), [
     (("components.train.__main__", "components.train.worker"),
      {"components.train.loop.step", "components.train.report.export", "hopline.model.layers"},
-     ("pipelines", "components.evaluate", "components.train.component", "hopline.config.evaluate")),
+     ("pipelines", "components.evaluate", "components.train.component", "hopline.corpus", "hopline.config.evaluate")),
     (("components.evaluate.__main__", "components.evaluate.score"), {"hopline.model.scoring"},
      ("pipelines", "components.train", "hopline.config.train")),
     (("components.preprocess.__main__",), {"components.preprocess.tokenise", "hopline.corpus.files"},

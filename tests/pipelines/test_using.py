@@ -128,3 +128,19 @@ def test_an_interrupt_ends_both_processes(used):
         assert b"Traceback" not in child.stderr.read()
         with pytest.raises(ProcessLookupError):
             os.killpg(child.pid, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["score"], ["rescore", "--lm-weight", "1"]])
+def test_a_pipe_that_is_given_by_path_is_text_like_any_other(used, arguments):
+    text = b"a ||| w00 w01 ||| m= 1 ||| -2.0\n" if "rescore" in arguments else TEXT.encode()
+    by_path = hopline(*arguments[:1], "/dev/stdin", *arguments[1:], "--output", used[0], text=text)
+    assert by_path.returncode == 0, by_path.stderr
+    assert by_path.stdout
+
+
+@pytest.mark.slow
+def test_a_folder_is_no_text(used, tmp_path):
+    done = hopline("score", tmp_path, "--output", used[0])
+    assert done.returncode == ExitCode.USER
+    assert b"is a folder" in done.stderr

@@ -13,8 +13,9 @@ from components.train.state.start import save_first
 from hopline.config.model import ModelConfig
 from hopline.config.section import require
 from hopline.config.train import TrainConfig
-from hopline.corpus.vectors import KEY, read_vectors
+from hopline.model.vectors import KEY, read_vectors
 from hopline.schema import EOS, PAD
+from hopline.store.sources import Source
 
 _SENTENCE_END = b"</s>"  # word2vec's and fastText's name for the end of a line
 
@@ -46,17 +47,18 @@ class GivenVectors:
         )
 
 
-def matching_vectors(path: Path, vocabulary: Path, width: int) -> GivenVectors:
+def matching_vectors(source: Source, vocabulary: Path, width: int) -> GivenVectors:
     """Reads the vectors of the vocabulary's words, and of no others, into memory.
 
     Raises:
         UserError: as `read_vectors`; or the file has none of the words.
+        InternalError: as `read_vectors`.
     """
     words = vocabulary.read_text(encoding="utf-8").split("\n")
     words = words[:-1] if words[-1] == "" else words
     ids = {word.encode(): number for number, word in enumerate(words) if number != PAD}
     found: dict[int, npt.NDArray[np.float32]] = {}
-    for word, vector in read_vectors(path, width):
+    for word, vector in read_vectors(source, width, "train"):
         number = ids.get(word)
         if number is None and word == _SENTENCE_END and EOS not in found:
             number = EOS

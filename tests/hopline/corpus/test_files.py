@@ -1,18 +1,14 @@
 """The corpus: which files it has, what identifies it, and where a document belongs."""
 
-import bz2
 import dataclasses
 import errno
-import gzip
-import lzma
 import shutil
 from pathlib import Path
 
-import pyarrow
 import pytest
 
 from hopline.config.corpus import CorpusConfig
-from hopline.corpus.files import DAMAGED, fingerprint, open_source, source_files, split_by_hash
+from hopline.corpus.files import fingerprint, source_files, split_by_hash
 from hopline.runtime.errors import UserError
 
 
@@ -159,36 +155,6 @@ class TestFingerprint:
         swapped = dataclasses.replace(config, valid="", test=config.valid)
         files, other = source_files(config, tmp_path), source_files(swapped, tmp_path)
         assert fingerprint(config, files) != fingerprint(swapped, other)
-
-
-def zstd(text):
-    return pyarrow.compress(text, "zstd", asbytes=True)
-
-
-class TestOpenSource:
-    text = b"one two\n" * 50_000
-    packers = pytest.mark.parametrize(
-        ("suffix", "pack"), [("gz", gzip.compress), ("BZ2", bz2.compress), ("xz", lzma.compress), ("zst", zstd)]
-    )
-
-    @packers
-    def test_decompresses_all_that_was_compressed_in_one_piece_or_several(self, tmp_path, suffix, pack):
-        path = tmp_path / f"a.{suffix}"
-        half = len(self.text) // 2
-        path.write_bytes(pack(self.text[:half]) + pack(self.text[half:]))  # as parallel compressors write
-        with open_source(path) as stream:
-            assert stream.read() == self.text
-
-    @packers
-    def test_a_truncated_file_is_an_error(self, tmp_path, suffix, pack):
-        path = tmp_path / f"a.{suffix}"
-        path.write_bytes(pack(self.text)[:-5])
-        with open_source(path) as stream, pytest.raises(DAMAGED):
-            stream.read()
-
-    def test_a_missing_file_is_the_users_error(self, tmp_path):
-        with pytest.raises(UserError, match="cannot be read"):
-            open_source(tmp_path / "gone.zst")
 
 
 class TestSplitByHash:

@@ -9,8 +9,10 @@ from components.train.state import checkpoint
 from components.train.state.pretrained import matching_vectors, save_vectors
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
+from hopline.model.vectors import KEY
 from hopline.runtime.errors import UserError
 from hopline.schema import PAD, RESERVED_WORDS
+from hopline.store.sources import locate
 from tests.components.train.conftest import MODEL, run_training
 
 WORDS = ["the", "café", "of", "rare"]
@@ -33,7 +35,7 @@ def vectors(tmp_path):
 
 
 def test_words_are_found_by_their_spelling_and_the_share_is_told(vocabulary, vectors):
-    given = matching_vectors(vectors, vocabulary, 2)
+    given = matching_vectors(locate(KEY, str(vectors)), vocabulary, 2)
     ids = {word: number for number, word in enumerate([*RESERVED_WORDS, *WORDS])}
     assert given.ids.tolist() == sorted([ids["<eos>"], ids["of"], ids["café"]])
     assert given.rows.tolist() == [[9, 8], [-3, 4], [1, 2]]
@@ -45,12 +47,12 @@ def test_vectors_of_no_word_of_the_vocabulary_are_refused(vocabulary, tmp_path):
     path = tmp_path / "other.vec"
     path.write_text("THE 1.0 2.0\n")
     with pytest.raises(UserError, match="none of the 6 words") as caught:
-        matching_vectors(path, vocabulary, 2)
+        matching_vectors(locate(KEY, str(path)), vocabulary, 2)
     assert "lowercase" in caught.value.remedy
 
 
 def test_vectors_that_are_all_alike_are_refused(vocabulary, vectors, tmp_path):
-    given = matching_vectors(vectors, vocabulary, 2)
+    given = matching_vectors(locate(KEY, str(vectors)), vocabulary, 2)
     given.rows[:] = 1.0
     with pytest.raises(UserError, match="are the same"):
         save_vectors(given, ModelConfig(width=2, hops=2, memory=5), V, CONFIG, tmp_path)
@@ -61,7 +63,7 @@ def test_the_first_checkpoint_has_the_vectors_in_the_tables_and_all_else_at_its_
     vocabulary, vectors, options, tmp_path
 ):
     config = ModelConfig(**{"width": 2, "hops": 2, "memory": 5, "init_stddev": 0.3, **options})
-    given = matching_vectors(vectors, vocabulary, 2)
+    given = matching_vectors(locate(KEY, str(vectors)), vocabulary, 2)
     save_vectors(given, config, V, CONFIG, tmp_path)
     saved = checkpoint.load_newest(tmp_path / checkpoint.FOLDER)
     assert saved.state.step == 0
