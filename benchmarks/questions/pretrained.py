@@ -56,7 +56,7 @@ class Setting:
     words: int = 200_000
     held_out: int = 10_000  # for validation, and as many for the test
     vocabulary: int = 3_000
-    seeds: int = 3
+    seeds: int = 1
     parts: tuple[Part, ...] = (Part(0.01, 16, 5, 100), Part(0.1, 6, 2, 30), Part(1.0, 2, 1, 5))
 
 
