@@ -122,8 +122,8 @@ quality: setup ## train and score configs/ptb.toml (TRAIN and VALID name the tex
 
 constraints: setup ## find the pinned versions anew
 	$(BIN)/python -m pip install --quiet uv
-	{ echo '# Every version that `make setup` and the extras gpu and lm-eval install, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
-		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --extra lm-eval --universal --python-version 3.11 --no-annotate --no-header --quiet; \
+	{ echo '# Every version that `make setup` and the extras gpu, lm-eval and questions install, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
+		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --extra lm-eval --extra questions --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 		} > build-constraints.partial
 	mv build-constraints.partial constraints.txt
 

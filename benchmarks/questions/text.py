@@ -15,13 +15,18 @@ UNKNOWN = 0
 Ids = npt.NDArray[np.int32]
 
 
+def library_documents(name: str = EMBEDDED_CORPUS) -> dict[str, list[str]]:
+    """The documents of an embedded corpus by name (topics/..., modules/...), as words."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = write(name, Path(scratch))
+        texts = {path.relative_to(folder): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.txt"))}
+    return {path.with_suffix("").as_posix(): re.findall(r"\w+|[^\w\s]", text.lower()) for path, text in texts.items()}
+
+
 def library_text(least_words: int) -> list[str]:
     """The documentation topics and, where more is asked for, the docstrings of the standard library, as words."""
     name = "embedded:python-docs" if least_words < 60_000 else EMBEDDED_CORPUS
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = write(name, Path(scratch))
-        texts = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.txt"))]
-    words = re.findall(r"\w+|[^\w\s]", " ".join(texts).lower())
+    words = [word for document in library_documents(name).values() for word in document]
     if len(words) < least_words:
         raise ValueError(f"this Python carries {len(words):,} words, but {least_words:,} are asked for")
     return words[:least_words]
