@@ -274,6 +274,9 @@ def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]
         for manifest in (objects.service, objects.policy):
             _create_owned(api, owned(manifest, [reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
         started = adopt(api, objects.name, uid, launch.own, kueue.start(job, launch.settings))
+        if adopted and started is None:  # the launcher that had made it removed it before it knew of this one
+            launch.pause(_LOOK_SECONDS)
+            continue
         how = "goes on with" if adopted else "queued" if started and kueue.queue_of(started) else "started"
         print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
         return started or job, adopted
