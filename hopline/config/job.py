@@ -16,6 +16,7 @@ _CPUS = re.compile(r"0*[1-9][0-9]*m|(?=.*[1-9])[0-9]+(\.[0-9]+)?")
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 # As `kubectl taint` writes it: key[=value]:effect.
 _TAINT = re.compile(r"(?P<key>[^=:]+)(=(?P<value>[^=:]*))?:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute)")
+_TAKEN = ("", "/tmp", "/dev/shm")  # noqa: S108 -- the root; what else k8s/base/training-job.yaml and manifests mount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,8 @@ class JobConfig(Section):
                 f"set job.{key} to the name of an object in the namespace",
             )
         require(
-            self.mount.startswith("/") and self.mount != "/",
-            f'job.mount is "{self.mount}", but must be the absolute path of a folder',
+            self.mount.startswith("/") and self.mount.rstrip("/") not in _TAKEN,
+            f'job.mount is "{self.mount}", but must be the absolute path of a folder that pods do not have yet',
             "set job.mount to a path such as /data",
         )
         self._check_amounts()

@@ -1,8 +1,9 @@
-"""The number of workers of a training that runs on this machine, changed from outside by a file in its folder.
+"""The number of workers that somebody has asked a training for, as a file in its folder or an object beside it.
 
-While a launcher works in a training folder it holds a lock there; who asks for another number of workers finds the
-folder by that lock.  A request counts for the launcher that is at work: the next one begins with the number that it is
-configured with, and so drops what is left of an earlier request.
+While a launcher of this machine works in a training folder it holds a lock there; who asks for another number of
+workers finds the folder by that lock.  A request counts until another one or the training's end, so a run that is
+started again goes on with the number that was asked for: what made somebody ask (a machine that is full, a quota) is
+still there.  The configured number is part of what names the folder: who configures another one trains in another.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from hopline.runtime.errors import UserError
 from hopline.store.folders import locked, write_json
+from hopline.store.objects import Store
 
 _LOCK = "launcher.lock"
 _REQUEST = "workers.json"
@@ -38,22 +40,39 @@ def accepting(training: Path) -> Iterator[None]:
                         f"another launcher trains in {training}", remedy="wait for its end, or choose another folder"
                     ) from error
                 time.sleep(0.05)
-        (training / _REQUEST).unlink(missing_ok=True)
         yield
 
 
-def wanted(training: Path, workers: int) -> int:
-    """How many workers are asked for; `workers` where nobody has asked."""
+def wanted(training: Path | str, workers: int) -> int:
+    """How many workers are asked for, in the folder or at the URI `training`; `workers` where nobody has asked."""
     try:
-        asked = json.loads((training / _REQUEST).read_text(encoding="utf-8"))["workers"]
+        asked = json.loads(_read(training))["workers"]
     except (OSError, ValueError, KeyError, TypeError):
         return workers
     return asked if type(asked) is int and asked > 0 else workers
 
 
-def ask(training: Path, workers: int) -> None:
-    """Asks the launcher in the folder `training` to go on with `workers` workers."""
-    write_json(training / _REQUEST, {"workers": workers})
+def ask(training: Path | str, workers: int) -> None:
+    """Asks whoever trains in the folder or at the URI `training`, now or later, to go on with `workers` workers."""
+    if isinstance(training, Path):
+        write_json(training / _REQUEST, {"workers": workers})
+    else:
+        Store(training).write(_REQUEST, json.dumps({"workers": workers}).encode())
+
+
+def forget(training: Path | str) -> None:
+    """Takes back what was asked, if anything was."""
+    if isinstance(training, Path):
+        (training / _REQUEST).unlink(missing_ok=True)
+    else:
+        Store(training).delete(_REQUEST)
+
+
+def _read(training: Path | str) -> bytes:
+    if isinstance(training, Path):
+        return (training / _REQUEST).read_bytes()
+    found = Store(training).read(_REQUEST)
+    return found[0] if found else b""
 
 
 def running(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from pipelines.commands.parsing import OUTPUT, Commands, add_server, client_of, 
 _TEXT = """\
 Lets a training that runs go on with another number of workers.  All workers save and end; as many as are asked for go
 on from there.  The loss curve does not depend on the number of workers: train.sequences, the batch of all of them
-together, stays, and must divide evenly among them.  A run that is started again begins with its configured number.
+together, stays, and must divide evenly among them.  A run that is started again goes on with that number.
 
 examples:
   hopline resize 20261125-093000-123456 --workers 4

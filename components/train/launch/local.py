@@ -37,7 +37,7 @@ def run_workers(
     KeyboardInterrupt here lets the workers save before it goes on.
 
     While they work somebody may ask for another number of them (`hopline.store.resizing`): they are ended, upon which
-    they save, and as many go on from there.
+    they save, and as many go on from there.  What an earlier launcher was asked for in this folder still counts.
 
     Args:
         arguments: command line of every worker.
@@ -55,6 +55,9 @@ def run_workers(
     with resizing.accepting(training):
         reached, tries = checkpoint.repair(checkpoints), 0
         resize = _Resize(training, allowed)
+        configured, workers = workers, resize.number(workers)
+        if workers != configured:
+            print(f"train: {workers} workers, as was asked for, instead of {configured}", file=sys.stderr)
         while failure := _run_group([*program, *arguments], workers, training, resize):
             step = checkpoint.repair(checkpoints)
             where = f"continuing from step {step:,}" if step else "starting from the beginning"
@@ -78,6 +81,7 @@ def run_workers(
                 file=sys.stderr,
             )
             pause(seconds)
+        resizing.forget(training)
 
 
 class _Resize:

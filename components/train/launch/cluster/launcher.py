@@ -23,6 +23,7 @@ from components.train.state import checkpoint
 from components.train.state.stored import StoredTraining
 from hopline.config.job import JobConfig
 from hopline.runtime.errors import HoplineError, PreemptedError, SaveError, UserError
+from hopline.store import resizing
 
 _LOOK_SECONDS = 2.0
 _LEAVING_SECONDS = 10.0  # for the last request, when the launcher itself is told to leave
@@ -45,7 +46,8 @@ def run_workers(
 
     A Job that an earlier launcher left for the same folder is taken over, and one that another launcher watches is
     watched by both (`holders`).  A KeyboardInterrupt here deletes the Job unless another launcher holds it; the workers
-    then save; and the interrupt goes on.  Another number of workers may be asked for while they work (`resize`).
+    then save; and the interrupt goes on.  Another number of workers may be asked for while they work (`resize`);
+    where the folder can be seen from here, it counts for a launcher that is started again as well.
 
     Args:
         arguments: command line of every worker.
@@ -70,7 +72,8 @@ def run_workers(
         api=api or connect(),
         build=lambda count: build(settings, training, arguments, count, restarts, task),
         configured=workers,
-        workers=workers,
+        workers=(begin := _remembered(training, workers, allowed)),
+        resized=begin != workers,
         requests=Requests(allowed),
         settings=settings,
         training=training,
@@ -81,6 +84,7 @@ def run_workers(
     while failure := _run_job(launch, judged):
         if isinstance(failure, ResizedError):
             print(f"train: {failure.message}: training goes on from its newest checkpoint", file=sys.stderr)
+            _remember(training, failure.workers)
             launch = replace(launch, workers=failure.workers, resized=True)
             continue
         step = _newest_step(training)
@@ -88,6 +92,29 @@ def run_workers(
             raise failure
         print(f"train: {failure.message}; but it has come to step {step:,}: once more", file=sys.stderr)
         reached = step
+    _remember(training, None)
+
+
+def _remembered(training: Path | str, workers: int, allowed: Callable[[int], bool]) -> int:
+    """The number of workers to begin with: what an earlier launcher was asked for, or the configured `workers`."""
+    asked = resizing.wanted(training, workers)
+    if asked == workers or not allowed(asked):
+        return workers
+    print(f"train: {asked} workers, as was asked for, instead of {workers}", file=sys.stderr)
+    return asked
+
+
+def _remember(training: Path | str, workers: int | None) -> None:
+    """Keeps for a launcher that is started again how many workers were asked for; None when training is over."""
+    if isinstance(training, Path) and not training.is_dir():  # the volume is not mounted here
+        return
+    try:
+        if workers is None:
+            resizing.forget(training)
+        else:
+            resizing.ask(training, workers)
+    except (HoplineError, OSError) as error:  # no reason to end a training
+        print(f"train: the number of workers is not remembered: {error}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +274,9 @@ def _create_or_adopt(launch: _Launch, judged: set[str]) -> tuple[Manifest, bool]
         for manifest in (objects.service, objects.policy):
             _create_owned(api, owned(manifest, [reference("batch/v1", "Job", objects.name, uid)]), launch.pause)
         started = adopt(api, objects.name, uid, launch.own, kueue.start(job, launch.settings))
+        if adopted and started is None:  # the launcher that had made it removed it before it knew of this one
+            launch.pause(_LOOK_SECONDS)
+            continue
         how = "goes on with" if adopted else "queued" if started and kueue.queue_of(started) else "started"
         print(f"train: {how} Job {objects.name} in namespace {api.namespace}", file=sys.stderr)
         return started or job, adopted

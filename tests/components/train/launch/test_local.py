@@ -326,9 +326,18 @@ def test_a_group_goes_on_with_as_many_workers_as_are_asked_for(world):
     assert resizing.running(world.folder.parent) == []
 
 
-def test_a_request_counts_for_the_launcher_that_is_at_work_and_for_no_later_one(world):
+def test_a_request_counts_for_a_launcher_that_is_started_again_until_training_is_done(world):
     resizing.ask(world.folder, 3)
+    world.failure("fail('UserError', 'no')", UserError, workers=1)
+    assert (world.folder / "worker-2").exists()
+    assert resizing.wanted(world.folder, 1) == 3
     world.run(SHOW, workers=1)
+    assert resizing.wanted(world.folder, 1) == 1
+
+
+def test_a_request_that_cannot_be_met_leaves_the_configured_number(world):
+    resizing.ask(world.folder, 3)
+    world.run(SHOW, workers=1, allowed=lambda workers: workers != 3)
     assert not (world.folder / "worker-1").exists()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from hopline.runtime.errors import DivergedError, InternalError, PreemptedError, UserError
 from tests.components.train.launch.cluster.cluster import Life
+from tests.components.train.launch.cluster.conftest import Killed
 
 
 class Pair:
@@ -193,4 +194,26 @@ def test_a_job_that_has_ended_with_other_settings_is_kept_for_a_launcher_that_ha
     assert world.failure(UserError, own=own).message == "the reason"
     world.run(own=own, cpus=7)
     assert seen == ["Failed"]
+    assert world.left == []
+
+
+def test_a_job_that_is_removed_just_before_it_is_taken_over_is_made_again(world):
+    def kill(request):
+        world.killed = world.paused > 2
+        return "lost" if world.killed else None
+
+    world.server.fault = kill
+    with pytest.raises(Killed):
+        world.run()
+    world.killed, removed = False, []
+
+    def remove(request):
+        if request.verb == "patch" and request.resource == "jobs" and not removed:
+            removed.extend(world.cluster.of("Job"))
+            world.cluster.remove("Job", removed[0]["metadata"]["name"])
+
+    world.server.fault = remove
+    world.run()
+    assert len(removed) == 1
+    assert world.jobs_created == 2
     assert world.left == []

@@ -318,3 +318,10 @@ def test_the_template_is_in_the_image():
     dockerfile = (K8S.parent / "docker" / "train.Dockerfile").read_text()
     assert re.search(r"^COPY k8s/base/training-job\.yaml /opt/hopline/k8s/base/$", dockerfile, re.MULTILINE)
     assert "!k8s/base/training-job.yaml" in (K8S.parent / ".dockerignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("mount", ["/", "/tmp", "/tmp/", "/dev/shm", "data"])
+def test_a_mount_that_the_api_server_would_refuse_is_refused_before(mount):
+    with pytest.raises(UserError, match=f'job.mount is "{mount}"'):
+        JobConfig(claim="corpus", mount=mount)
+    assert JobConfig(claim="corpus", mount="/tmp/data").mount == "/tmp/data"

@@ -5,6 +5,7 @@ import pytest
 from components.train.worker import CLUSTER_VARIABLE
 from hopline.runtime.errors import PreemptedError
 from hopline.schema import WORKERS_ANNOTATION
+from hopline.store import resizing
 from tests.components.train.launch.cluster.cluster import Life
 from tests.components.train.launch.cluster.conftest import Killed
 from tests.components.train.launch.cluster.test_holders import Pair
@@ -101,3 +102,30 @@ def test_a_job_that_somebody_deletes_is_no_request(resized):
 
     resized.world.between = delete
     resized.world.failure(PreemptedError)
+
+
+def test_a_launcher_whose_job_is_gone_begins_with_the_number_that_was_asked_for(resized):
+    world = resized.world
+    world.save(1)
+    resized.asked = {10: "4"}
+
+    def interrupt(paused):
+        resized.look(paused)
+        if paused == 20:
+            raise KeyboardInterrupt
+
+    world.between = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        world.run(workers=2)
+    assert world.left == []
+    world.between = resized.look
+    world.run(workers=2)
+    assert resized.numbers == [2, 4, 4]
+    assert resizing.wanted(world.training, 2) == 2  # training is over
+
+
+def test_a_remembered_number_among_which_the_batch_cannot_be_divided_is_not_taken(resized):
+    resized.world.save(1)
+    resizing.ask(resized.world.training, 3)
+    resized.world.run(workers=2, allowed=lambda workers: workers != 3)
+    assert resized.numbers == [2]
