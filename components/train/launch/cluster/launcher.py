@@ -16,14 +16,13 @@ from components.train.launch.cluster import kueue, resize
 from components.train.launch.cluster.api import Api, Manifest, UnreachableError, connect
 from components.train.launch.cluster.holders import adopt, others, own_pod, owned, reference, release
 from components.train.launch.cluster.manifests import SPEC_ANNOTATION, Objects, build
-from components.train.launch.cluster.resize import Requests, ResizedError
+from components.train.launch.cluster.resize import Requests, ResizedError, remember, remembered
 from components.train.launch.cluster.task import TaskConfig
 from components.train.launch.cluster.watch import SpentError, Watch, condition
 from components.train.state import checkpoint
 from components.train.state.stored import StoredTraining
 from hopline.config.job import JobConfig
 from hopline.runtime.errors import HoplineError, PreemptedError, SaveError, UserError
-from hopline.store import resizing
 
 _LOOK_SECONDS = 2.0
 _LEAVING_SECONDS = 10.0  # for the last request, when the launcher itself is told to leave
@@ -68,12 +67,13 @@ def run_workers(
     """
     if isinstance(training, Path):
         settings.require_mounted("the training folder", training)
+    first = remembered(training, workers, allowed)
     launch = _Launch(
         api=api or connect(),
         build=lambda count: build(settings, training, arguments, count, restarts, task),
         configured=workers,
-        workers=(begin := _remembered(training, workers, allowed)),
-        resized=begin != workers,
+        workers=first,
+        resized=first != workers,
         requests=Requests(allowed),
         settings=settings,
         training=training,
@@ -84,7 +84,7 @@ def run_workers(
     while failure := _run_job(launch, judged):
         if isinstance(failure, ResizedError):
             print(f"train: {failure.message}: training goes on from its newest checkpoint", file=sys.stderr)
-            _remember(training, failure.workers)
+            remember(training, failure.workers)
             launch = replace(launch, workers=failure.workers, resized=True)
             continue
         step = _newest_step(training)
@@ -92,29 +92,7 @@ def run_workers(
             raise failure
         print(f"train: {failure.message}; but it has come to step {step:,}: once more", file=sys.stderr)
         reached = step
-    _remember(training, None)
-
-
-def _remembered(training: Path | str, workers: int, allowed: Callable[[int], bool]) -> int:
-    """The number of workers to begin with: what an earlier launcher was asked for, or the configured `workers`."""
-    asked = resizing.wanted(training, workers)
-    if asked == workers or not allowed(asked):
-        return workers
-    print(f"train: {asked} workers, as was asked for, instead of {workers}", file=sys.stderr)
-    return asked
-
-
-def _remember(training: Path | str, workers: int | None) -> None:
-    """Keeps for a launcher that is started again how many workers were asked for; None when training is over."""
-    if isinstance(training, Path) and not training.is_dir():  # the volume is not mounted here
-        return
-    try:
-        if workers is None:
-            resizing.forget(training)
-        else:
-            resizing.ask(training, workers)
-    except (HoplineError, OSError) as error:  # no reason to end a training
-        print(f"train: the number of workers is not remembered: {error}", file=sys.stderr)
+    remember(training, None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,12 @@ annotation too.  By it every launcher knows a Job of another number than its own
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from hopline.runtime.errors import PreemptedError
+from hopline.runtime.errors import HoplineError, PreemptedError
 from hopline.schema import WORKERS_ANNOTATION
+from hopline.store import resizing
 
 Manifest = dict[str, Any]
 
@@ -37,6 +39,28 @@ def annotated(job: Manifest, workers: int) -> Manifest:
     metadata = job["metadata"]
     annotations = {**metadata.get("annotations", {}), WORKERS_ANNOTATION: str(workers)}
     return {**job, "metadata": {**metadata, "annotations": annotations}}
+
+
+def remembered(training: Path | str, workers: int, allowed: Callable[[int], bool]) -> int:
+    """The number of workers to begin with: what an earlier launcher was asked for, or the configured `workers`."""
+    asked = resizing.wanted(training, workers)
+    if asked == workers or not allowed(asked):
+        return workers
+    print(f"train: {asked} workers, as was asked for, instead of {workers}", file=sys.stderr)
+    return asked
+
+
+def remember(training: Path | str, workers: int | None) -> None:
+    """Keeps for a launcher that is started again how many workers were asked for; None when training is over."""
+    if isinstance(training, Path) and not training.is_dir():  # the volume is not mounted here
+        return
+    try:
+        if workers is None:
+            resizing.forget(training)
+        else:
+            resizing.ask(training, workers)
+    except (HoplineError, OSError) as error:  # no reason to end a training
+        print(f"train: the number of workers is not remembered: {error}", file=sys.stderr)
 
 
 class Requests:
