@@ -2,10 +2,12 @@
 
     python -m benchmarks.questions.tied_output
 
-Saves and loads a model with the well-known transposed layer and one with `TiedSoftmax`; then trains two small language
-models of as many parameters, tied and untied, and prints perplexity on held-out text and a sample of each.
+Saves and loads a model with the well-known transposed layer and one with `TiedSoftmax`; then trains language models of
+as many parameters, tied and untied, at two sizes, and prints perplexity on held-out text (the mean of three seeds, with
+half the range from the least to the greatest) and a sample of each.
 """
 
+import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
@@ -48,6 +50,7 @@ class Setting:
     hidden: int = 64
     untied_width: int = 32
     epochs: int = 2
+    seeds: int = 3
 
     @property
     def tied_width(self) -> int:
@@ -85,9 +88,12 @@ def make_model(setting: Setting, *, tied: bool) -> keras.Model:
     return keras.Model(ids, keras.layers.Dense(setting.vocabulary, use_bias=False)(units))
 
 
-def train(setting: Setting, ids: Ids, *, tied: bool) -> tuple[keras.Model, float]:
+SETTINGS = (Setting(), Setting(words=360_000, vocabulary=5000, hidden=128, untied_width=64))
+
+
+def train(setting: Setting, ids: Ids, seed: int, *, tied: bool) -> tuple[keras.Model, float]:
     """A trained model, and its perplexity on the last tenth of the text."""
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(seed)
     windows = np.lib.stride_tricks.sliding_window_view(ids, setting.context + 1)
     split = len(windows) * 9 // 10
     model = make_model(setting, tied=tied)
@@ -109,20 +115,32 @@ def sample(model: keras.Model, start: Ids, known: list[str], length: int = 20) -
     return " ".join(known[number] for number in ids)
 
 
-def main() -> None:
-    """Prints both comparisons."""
-    print(f"transposed layer: {outcome_of_loading(TransposedLayer)}")
-    print(f"TiedSoftmax: {outcome_of_loading(TiedSoftmax)}", flush=True)
-    setting = Setting()
+def compare(setting: Setting) -> None:
+    """Prints the table and the samples of one size, each row once its models are trained."""
     ids, known = as_ids(library_text(setting.words), setting.vocabulary)
-    print("\n| | width | parameters | held-out perplexity |\n| --- | --- | --- | --- |")
+    print(f"\n{setting.words:,} words, a vocabulary of {setting.vocabulary:,}, {setting.hidden} hidden units\n")
+    print("| | width | parameters | held-out perplexity |\n| --- | --- | --- | --- |", flush=True)
     samples = []
     for tied in (False, True):
-        model, perplexity = train(setting, ids, tied=tied)
+        models, found = zip(
+            *(train(setting, ids, seed, tied=tied) for seed in range(1, setting.seeds + 1)), strict=True
+        )
         name, width = ("tied", setting.tied_width) if tied else ("untied", setting.untied_width)
-        print(f"| {name} | {width} | {model.count_params():,} | {perplexity:.1f} |", flush=True)
-        samples.append(f"{name}: {sample(model, ids[: setting.context], known)}")
+        perplexity = f"{np.mean(found):.1f} ± {np.ptp(found) / 2:.1f}"
+        print(f"| {name} | {width} | {models[0].count_params():,} | {perplexity} |", flush=True)
+        samples.append(f"{name}: {sample(models[0], ids[: setting.context], known)}")
     print("", *samples, sep="\n")
+
+
+def main() -> None:
+    """Prints both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=Setting.seeds)
+    options = parser.parse_args()
+    print(f"transposed layer: {outcome_of_loading(TransposedLayer)}")
+    print(f"TiedSoftmax: {outcome_of_loading(TiedSoftmax)}", flush=True)
+    for setting in SETTINGS:
+        compare(dataclasses.replace(setting, seeds=options.seeds))
 
 
 if __name__ == "__main__":
