@@ -136,6 +136,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, _leave_at_once)
     signal.signal(signal.SIGTERM, _leave_at_once)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow Transform sets it in any case; set before TensorFlow is imported, the other Keras is not imported too.
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # nothing here runs on a GPU; left visible, its memory would be taken
     code = main()
     # A process that ran a TensorFlow Transform analysis crashes in Python's own finalisation: skip it.

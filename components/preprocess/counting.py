@@ -5,7 +5,7 @@ most frequent words of all partitions are the most frequent words.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -83,25 +83,40 @@ def occurrences(block: Block) -> int:
     return int(np.frombuffer(block[1], "<i8").sum())
 
 
-def most_frequent(found: Iterable[Block], most: int, least: int) -> tuple[list[tuple[str, int]], int]:
+def most_frequent(found: Iterable[Block], most: int, least: int) -> tuple[Block, int]:
     """The words of a partition that occur `least` times or more, at most `most`; and how often all its words occur.
 
-    Most frequent first; of equally frequent words the greater, as in vocabularies of TensorFlow Transform.
+    Of equally frequent words the greater are kept, as in vocabularies of TensorFlow Transform.  In no order.
     """
     totals = Totals()
     for words, numbers in found:
         totals.add(tf.strings.split([words], "\n").flat_values, tf.constant(np.frombuffer(numbers, "<i8")))
     unique, summed = totals.settled()
     counts = summed.numpy()
-    total = int(counts.sum())
-    if len(counts) > most:  # all as frequent as the last of the kept, for among those the words decide
-        least = max(least, int(np.partition(counts, -most)[-most]))
+    kept = _chosen(counts, most, least, lambda places: tf.gather(unique, places).numpy().tolist())
+    joined = tf.strings.reduce_join(tf.gather(unique, kept), separator="\n").numpy()
+    return (joined, counts[kept].astype("<i8").tobytes()), int(counts.sum())
+
+
+def merge(partitions: Iterable[Block], most: int) -> list[str]:
+    """The most frequent words of all partitions, in order: of equally frequent ones the greater comes first."""
+    held = [block for block in partitions if block[0]]
+    words = [word for joined, _ in held for word in joined.split(b"\n")]
+    counts = np.concatenate([np.empty(0, np.int64), *(np.frombuffer(numbers, "<i8") for _, numbers in held)])
+    kept = _chosen(counts, most, 1, lambda places: [words[place] for place in places.tolist()])
+    ranked = sorted(((int(counts[place]), words[place]) for place in kept), reverse=True)
+    return [word.decode() for _, word in ranked]
+
+
+def _chosen(counts: np.ndarray, most: int, least: int, words: Callable[[np.ndarray], list[bytes]]) -> np.ndarray:
+    """The places of at most `most` words that occur `least` times or more; `words` tells the words at some places.
+
+    A Python object is made only of those words that are as frequent as the last one kept.
+    """
     kept = np.flatnonzero(counts >= least)
-    ranked = zip(counts[kept].tolist(), tf.gather(unique, kept).numpy().tolist(), strict=True)
-    return [(word.decode(), number) for number, word in heapq.nlargest(most, ranked)], total
-
-
-def merge(partitions: Iterable[list[tuple[str, int]]], most: int) -> list[str]:
-    """The most frequent words of all partitions, in order."""
-    ranked = ((number, word.encode()) for partition in partitions for word, number in partition)
-    return [word.decode() for _, word in heapq.nlargest(most, ranked)]
+    if len(kept) <= most:
+        return kept
+    limit = np.partition(counts[kept], -most)[-most]
+    above, tied = kept[counts[kept] > limit], kept[counts[kept] == limit]
+    greatest = heapq.nlargest(most - len(above), zip(words(tied), tied.tolist(), strict=True))
+    return np.concatenate([above, np.array([place for _, place in greatest], np.int64)])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -119,7 +120,8 @@ def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessCon
             f"of {sent:,} words of the training text that were counted, {arrived:,} arrived where they are added up",
             remedy=f"run again; if it persists under preprocess.runner = {config.runner}, use another",
         )
-    return merge([partition["words"] for partition in partitions], config.max_words)
+    kept = ((p["words"].encode(), np.array(p["counts"], "<i8").tobytes()) for p in partitions)
+    return merge(kept, config.max_words)
 
 
 def encode_all(
@@ -201,8 +203,10 @@ class _AddUp(beam.DoFn):
 
     def process(self, partition: tuple[int, Iterable[Block]]) -> None:
         index, found = partition
-        words, occurrences = most_frequent(found, self._most, self._least)
-        write_json(self._folder / f"{index:03}.json", {"words": words, "occurrences": occurrences})
+        (words, numbers), total = most_frequent(found, self._most, self._least)
+        counts = np.frombuffer(numbers, "<i8").tolist()
+        entry = {"words": words.decode(), "counts": counts, "occurrences": total}
+        write_json(self._folder / f"{index:03}.json", entry)
 
 
 class _Encode(beam.DoFn):

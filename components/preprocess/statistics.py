@@ -22,7 +22,7 @@ class Tally:
     Attributes:
         word_counts: int64 [V], how often each id occurs.
         characters: of the text, line ends and spaces included.
-        unknown: uint64, sorted: hashes of the distinct words that became `<unk>`.
+        unknown: uint64, sorted: hashes of the distinct words that became `<unk>`, as of the last `settle`.
         lengths: how many documents have so many tokens; empty documents do not count.
         cut_documents: tokens here of each document that other parts may continue.
         longest: the longest documents of those in `lengths`.
@@ -34,6 +34,7 @@ class Tally:
     lengths: Counter[int] = field(default_factory=Counter)
     cut_documents: Counter[str] = field(default_factory=Counter)
     longest: list[Named] = field(default_factory=list)
+    _added: list[npt.NDArray[np.uint64]] = field(default_factory=list)  # hashes that `unknown` is to take in
 
     @property
     def tokens(self) -> int:
@@ -48,6 +49,7 @@ class Tally:
     @property
     def types(self) -> int:
         """Distinct words, those that became `<unk>` included, `<eos>` not."""
+        self.settle()
         known = np.count_nonzero(self.word_counts) - np.count_nonzero(self.word_counts[[UNKNOWN, EOS]])
         return int(known) + len(self.unknown)
 
@@ -76,16 +78,24 @@ class Tally:
         """Adds the counts of another part of the same split."""
         self.word_counts = self.word_counts + other.word_counts
         self.characters += other.characters
-        place = np.searchsorted(self.unknown, other.unknown)
-        new = np.append(self.unknown, np.uint64(0))[place] != other.unknown
-        new |= place == len(self.unknown)
-        self.unknown = np.insert(self.unknown, place[new], other.unknown[new])  # a merge: they are sorted already
+        self._added.append(other.unknown)
+        if sum(map(len, self._added)) > len(
+            self.unknown
+        ):  # so that each hash is sorted a few times, however many parts
+            self.settle()
         self.lengths.update(other.lengths)
         self.cut_documents.update(other.cut_documents)
         self.longest = longest([*self.longest, *other.longest])
 
+    def settle(self) -> None:
+        """Completes `unknown` after parts were added; whoever reads it itself calls this first."""
+        if self._added:
+            self.unknown = distinct([self.unknown, *self._added])
+            self._added = []
+
     def save(self, path: Path) -> None:
         """Writes the counts to `path` (NumPy's .npz, without pickle)."""
+        self.settle()
         np.savez(
             path,
             word_counts=self.word_counts,

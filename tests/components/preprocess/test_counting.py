@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def test_any_ranges_give_the_most_frequent_words_in_order(ranges, most, least):
     found = [most_frequent(group, most, least) for group in partitions.values()]
     counts = Counter(word for words in ranges for word in words)
     kept = [(number, word.encode()) for word, number in counts.items() if number >= least]
-    assert merge([words for words, _ in found], most) == [
+    assert merge([block for block, _ in found], most) == [
         word.decode() for _, word in sorted(kept, reverse=True)[:most]
     ]
     sent = sum(occurrences(block) for group in partitions.values() for block in group)
@@ -48,7 +49,10 @@ def test_the_words_of_texts_are_those_of_the_tokeniser_and_reserved_ones_do_not_
     expected = Counter(token for text in [*texts, "stop"] for token in tokenise(text, "words", lowercase=True))
     words, counts = (part.numpy().tolist() for part in found.settled())
     assert dict(zip(map(bytes.decode, words), counts, strict=True)) == expected
-    kept = dict(entry for _, block in blocks(found) for entry in most_frequent([block], 99, 1)[0])
+    kept = {}
+    for _, block in blocks(found):
+        (joined, numbers), _ = most_frequent([block], 99, 1)
+        kept |= dict(zip(joined.decode().split("\n"), np.frombuffer(numbers, "<i8").tolist(), strict=True))
     assert kept == {word: number for word, number in expected.items() if word[0] != "<"}
 
 

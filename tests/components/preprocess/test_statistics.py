@@ -47,6 +47,7 @@ def test_unknown_words_of_the_parts_are_merged_in_any_order():
         whole = tally([0, 0])
         for part in order:
             whole.add(tally([0, 0], unknown=part))
+        whole.settle()
         assert whole.unknown.tolist() == [0, 1, 5, 7, 2**64 - 2, 2**64 - 1]
 
 
