@@ -79,9 +79,7 @@ class Tally:
         self.word_counts = self.word_counts + other.word_counts
         self.characters += other.characters
         self._added.append(other.unknown)
-        if sum(map(len, self._added)) > len(
-            self.unknown
-        ):  # so that each hash is sorted a few times, however many parts
+        if sum(map(len, self._added)) > len(self.unknown):  # each hash is sorted a few times, however many parts
             self.settle()
         self.lengths.update(other.lengths)
         self.cut_documents.update(other.cut_documents)
