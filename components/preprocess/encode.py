@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.preprocess.overlap import LENGTHS, Hashes, Passages
 from components.preprocess.plan import Range, Segment
 from components.preprocess.reading import SOURCES, Piece, Skipped, batches, pieces, text_before
-from components.preprocess.statistics import Tally, distinct
+from components.preprocess.statistics import Tally
 from hopline.config.corpus import CorpusConfig
 from hopline.corpus.stamps import stamp
 from hopline.runtime.errors import UserError
@@ -22,7 +22,6 @@ from hopline.store.folders import whole, write_json
 SHARD, TEXT, TALLY, HASHES = ".tfrecord", ".jsonl", ".npz", ".hashes.npz"  # in a range's folder, named by split
 
 _BYTES_PER_TOKEN = 8  # a first guess at how far back the look-behind reaches
-_MANY = 1 << 16  # hashes of unknown words, repeats among them, that are held
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,6 @@ class _SplitWriter:
         if split in EVALUATION_SPLITS:
             self._text = files.enter_context((folder / (split + TEXT)).open("w", encoding="utf-8"))
         self._document, self._length = "", 0
-        self._unknown: list[Hashes] = []
-        self._unsettled = 0
         self._passages = Passages(LENGTHS[encoding.tokeniser], encoding.thinning)
         self._context = encoding.context
 
@@ -114,11 +111,7 @@ class _SplitWriter:
         if piece.document != self._document:
             self._end_document()
             self._document = piece.document
-        unknown = tokens.hashes[tokens.ids == UNKNOWN]
-        self._unknown.append(unknown)
-        self._unsettled += len(unknown)
-        if self._unsettled > 2 * max(_MANY, len(self.tally.unknown)):
-            self._settle_unknown()
+        self.tally.add_unknown(tokens.hashes[tokens.ids == UNKNOWN])
         file = piece.segment.file
         self._passages.add(piece.document, file, tokens.of_words, before.of_words, cut=piece.cut)
         if piece.cut:
@@ -129,13 +122,8 @@ class _SplitWriter:
     def finish(self) -> None:
         """Saves the tally and the hashes."""
         self._end_document()
-        self._settle_unknown()
         self.tally.save(self._stem.with_name(self._stem.name + TALLY))
         np.savez(self._stem.with_name(self._stem.name + HASHES), **self._passages.arrays())  # type: ignore[arg-type]
-
-    def _settle_unknown(self) -> None:
-        self.tally.unknown = distinct([self.tally.unknown, *self._unknown])
-        self._unknown, self._unsettled = [], 0
 
     def _end_document(self) -> None:
         if self._length:

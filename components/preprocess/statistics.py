@@ -12,6 +12,7 @@ import numpy.typing as npt
 from components.preprocess.lengths import NAMED, Named, histogram, longest, outliers, quantile
 from hopline.schema import EOS, UNKNOWN
 
+_MANY = 1 << 16  # hashes of unknown words, repeats among them, that wait to be sorted
 _QUANTILES = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
@@ -34,7 +35,8 @@ class Tally:
     lengths: Counter[int] = field(default_factory=Counter)
     cut_documents: Counter[str] = field(default_factory=Counter)
     longest: list[Named] = field(default_factory=list)
-    _added: list[npt.NDArray[np.uint64]] = field(default_factory=list)  # hashes that `unknown` is to take in
+    _waiting: list[npt.NDArray[np.uint64]] = field(default_factory=list)  # what `unknown` is to take in
+    _count: int = 0  # of the hashes that wait
 
     @property
     def tokens(self) -> int:
@@ -78,18 +80,24 @@ class Tally:
         """Adds the counts of another part of the same split."""
         self.word_counts = self.word_counts + other.word_counts
         self.characters += other.characters
-        self._added.append(other.unknown)
-        if sum(map(len, self._added)) > len(self.unknown):  # each hash is sorted a few times, however many parts
-            self.settle()
+        other.settle()
+        self.add_unknown(other.unknown)
         self.lengths.update(other.lengths)
         self.cut_documents.update(other.cut_documents)
         self.longest = longest([*self.longest, *other.longest])
 
+    def add_unknown(self, hashes: npt.NDArray[np.uint64]) -> None:
+        """Adds hashes of words that became `<unk>`, in any order; they are in `unknown` after `settle`."""
+        self._waiting.append(hashes)
+        self._count += len(hashes)
+        if self._count > 2 * max(_MANY, len(self.unknown)):  # each hash is sorted a few times, however many parts
+            self.settle()
+
     def settle(self) -> None:
-        """Completes `unknown` after parts were added; whoever reads it itself calls this first."""
-        if self._added:
-            self.unknown = distinct([self.unknown, *self._added])
-            self._added = []
+        """Has `unknown` take in what was added; whoever reads it calls this first."""
+        if self._waiting:
+            self.unknown = _distinct([self.unknown, *self._waiting])
+            self._waiting, self._count = [], 0
 
     def save(self, path: Path) -> None:
         """Writes the counts to `path` (NumPy's .npz, without pickle)."""
@@ -121,6 +129,7 @@ class Tally:
 
     def summary(self) -> dict[str, Any]:
         """The split's entry in statistics.json.  Its size grows with the vocabulary only."""
+        self.settle()
         lengths = self.document_lengths
         return {
             "documents": lengths.total(),
@@ -139,7 +148,7 @@ class Tally:
         }
 
 
-def distinct(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
+def _distinct(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
     """The hashes of all arrays, sorted and each once; NumPy's own `unique` takes seven times as long for hashes."""
     result = np.sort(np.concatenate(hashes))
     return result[np.concatenate([np.ones(min(1, len(result)), np.bool_), result[1:] != result[:-1]])]
