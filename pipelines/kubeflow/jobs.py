@@ -23,7 +23,7 @@ def ask_for_workers(namespace: str, pods: Iterable[str], workers: int) -> str:
         UserError: kubectl has no configuration, none of the pods has a Job, or Kubernetes refuses us.
         InternalError: Kubernetes does not answer.
     """
-    load_configuration()
+    load_configuration(needed=True)
     client, launchers = kubernetes.client.ApiClient(), set(pods)
     path = _PATH.format(namespace=namespace)
     for job in _request(client, "GET", path, query={"labelSelector": _LABELS})["items"]:

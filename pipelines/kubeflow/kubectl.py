@@ -7,8 +7,11 @@ import kubernetes
 from hopline.runtime.errors import UserError
 
 
-def load_configuration() -> None:
+def load_configuration(*, needed: bool) -> None:
     """Makes the clients of Kubernetes that are made from now on those of kubectl's current context.
+
+    Args:
+        needed: whether the command does nothing without --kube-namespace, so that no remedy is to leave it out.
 
     Raises:
         UserError: there is no such configuration.
@@ -17,5 +20,6 @@ def load_configuration() -> None:
         kubernetes.config.load_kube_config(os.environ.get("KUBECONFIG"))
     except kubernetes.config.ConfigException as error:
         raise UserError(
-            f"--kube-namespace needs kubectl's configuration: {error}", remedy="set KUBECONFIG, or leave it out"
+            f"--kube-namespace needs kubectl's configuration: {error}",
+            remedy="set KUBECONFIG" if needed else "set KUBECONFIG, or leave out --kube-namespace",
         ) from error

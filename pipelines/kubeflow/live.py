@@ -20,7 +20,7 @@ def live_logs(namespace: str) -> Callable[[str], str]:
     Raises:
         UserError: there is no such configuration.
     """
-    load_configuration()
+    load_configuration(needed=False)
     api = kubernetes.client.CoreV1Api()
 
     def read(pod: str) -> str:

@@ -131,7 +131,7 @@ def test_without_the_configuration_of_kubectl_it_is_named(training, call, monkey
     code, _, err = call("resize", training["run_id"], "--workers", "4", "--kube-namespace", "hopline")
     assert code == ExitCode.USER
     assert "--kube-namespace needs kubectl's configuration" in err
-    assert "set KUBECONFIG, or leave it out" in err
+    assert "set KUBECONFIG, or leave out --kube-namespace" in err
 
 
 def test_workers_are_not_asked_for_without_the_configuration_of_kubectl(monkeypatch, tmp_path):
