@@ -25,8 +25,10 @@ from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.model.scoring import scoring_windows, window_nll
 from hopline.model.streams import TokenStream
+from hopline.model.vectors import KEY
 from hopline.runtime.cpus import usable_cpus
 from hopline.schema import PAD, RESERVED_WORDS, UNKNOWN
+from hopline.store.sources import locate
 
 MODEL = ModelConfig(
     width=64, hops=2, memory=24, heads=4, norm=True, state_map="mlp", query="words", query_words=3, slot_words=2,
@@ -143,7 +145,7 @@ class Learner:
         with tempfile.TemporaryDirectory() as scratch:
             vocabulary = Path(scratch, "vocabulary.txt")
             vocabulary.write_text("\n".join(self._texts.known) + "\n", encoding="utf-8")
-            given = matching_vectors(vectors, vocabulary, self._model_config.rows)
+            given = matching_vectors(locate(KEY, str(vectors)), vocabulary, self._model_config.rows)
             save_vectors(given, self._model_config, len(self._texts.known), config, Path(scratch))
             first = checkpoint.load_newest(Path(scratch) / checkpoint.FOLDER)
         assert first

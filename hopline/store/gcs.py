@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud import storage
@@ -27,6 +28,7 @@ _WITHIN_UPLOAD = DEFAULT_RETRY.with_timeout(15)
 _BROKEN = (
     requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, ConnectionError,
     auth.TransportError, DataCorruption,
+    urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError,  # a raw download reads past requests
 )  # fmt: skip
 
 

