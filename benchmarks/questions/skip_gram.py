@@ -32,7 +32,7 @@ class SkipGram:
     learning_rate: float = 4e-3  # of Adam, at the start; 0 at the end.  gensim has its own
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Vectors:
     """Both tables, V x F: of words, which is kept, and of words as context; rows by the vocabulary's ids."""
 
