@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from benchmarks.questions.learning_curve import MODEL, RECIPE, Learner, make_texts
-from benchmarks.questions.pretrained import OWN, RANDOM, WHOLE, Findings, Setting, curve_table, groups, rows
+from benchmarks.questions.pretrained import (
+    OWN,
+    RANDOM,
+    WHOLE,
+    Findings,
+    Setting,
+    curve_table,
+    groups,
+    neighbour_table,
+    rows,
+    skip_gram_table,
+)
 from benchmarks.questions.skip_gram import (
     SkipGram,
     Vectors,
@@ -23,6 +34,7 @@ from benchmarks.questions.word_maps import apart, by_chance, same_kind, two_dime
 from hopline.runtime.errors import UserError
 
 KINDS, WORDS_A_KIND = 4, 6
+TO_LETTERS = str.maketrans("0123456789", "abcdefghij")  # only words of letters are shown
 SMALL = dataclasses.replace(MODEL, width=8, heads=2, memory=6, hops=1)
 
 
@@ -117,6 +129,21 @@ def test_the_table_has_the_mean_of_the_seeds_and_half_their_range():
     lines = list(curve_table(Findings({row: losses}, {0.01: [1.0, 0.0, 0.25, 0.75]})))
     assert lines[2] == "| 1% | random | no | 99.5 ± 10.0 |  | 3 | 3 |"
     assert "1 to 9 times: 25.0%" in lines[3]
+
+
+def test_the_tables_of_vectors_have_a_row_for_each_and_only_others_are_compared_with_gensims_first(texts):
+    letters = dataclasses.replace(texts, known=[word.translate(TO_LETTERS) for word in texts.known])
+    random = np.random.Generator(np.random.Philox(1))
+    tables = random.normal(size=(6, len(texts.known), MODEL.rows)).astype(np.float32)
+    first, second, ours = (Vectors(words, contexts) for words, contexts in tables.reshape(3, 2, *tables.shape[1:]))
+    found = Findings(whole=[first, second], ours=ours, network=first.words)
+    _, _, *lines = "\n".join(skip_gram_table(letters, found, Setting())).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in cells] == ["no training", "gensim", "our graph", "gensim, seed 2"]
+    assert [row[2].endswith("%") for row in cells] == [False, False, True, True]
+    assert cells[0][1] == f"{6 * np.log(2):.3f}"
+    header, *_ = neighbour_table(letters, found)
+    assert header.startswith("| | word2vec (gensim) | our graph | the network's table |")
 
 
 @pytest.mark.slow
