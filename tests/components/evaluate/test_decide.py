@@ -5,7 +5,7 @@ import pytest
 from components.evaluate.baselines import Baseline
 from components.evaluate.bootstrap import Difference
 from components.evaluate.compare import CHARACTERS
-from components.evaluate.decide import ScoredChallenger, ScoredChampion, SliceChange, decide
+from components.evaluate.decide import LEAST_SLICE, ScoredChallenger, ScoredChampion, SliceChange, change, decide
 from hopline.config.evaluate import EvaluateConfig
 
 RULE = EvaluateConfig(max_perplexity=200.0, min_gain=0.1, confidence=0.95, beat="none")
@@ -126,8 +126,10 @@ def test_without_any_n_gram_the_word_frequencies_are_to_be_beaten_and_the_reason
 
 
 LIMITS = [
+    ({"max_megabytes": 5.0}, {"megabytes": 4.9}, True),
     ({"max_megabytes": 5.0}, {"megabytes": 5.0}, True),
     ({"max_megabytes": 5.0}, {"megabytes": 5.1}, False),
+    ({"max_latency_ms": 20.0}, {"milliseconds": 19.9}, True),
     ({"max_latency_ms": 20.0}, {"milliseconds": 20.0}, True),
     ({"max_latency_ms": 20.0}, {"milliseconds": 20.1}, False),
     ({"max_latency_ms": 20.0}, {"milliseconds": NAN}, False),
@@ -153,6 +155,74 @@ def test_a_slice_of_enough_tokens_must_not_grow_worse_than_asked(most, outcome):
         assert decision.reasons[0].sentence.startswith(
             'in the slice "rare" the challenger\'s perplexity is 2.02% above'
         )
+
+
+def test_the_very_loss_allowed_in_a_slice_of_the_very_size_that_counts_holds_and_a_little_more_does_not():
+    rule = EvaluateConfig(beat="none", confidence=0.0, max_slice_loss=0.02)
+    for loss, outcome in [(0.02, "promote"), (0.0201, "reject")]:
+        old = champion(100, slices=(SliceChange("rare", LEAST_SLICE, math.log1p(loss)),))
+        assert decide(challenger(80), old, rule).outcome == outcome
+
+
+def test_slices_of_too_few_tokens_are_not_looked_at_and_the_reason_says_so():
+    rule = EvaluateConfig(beat="none", confidence=0.0, max_slice_loss=0.02)
+    decision = decide(challenger(80), champion(100, slices=(SliceChange("tiny", LEAST_SLICE - 1, 5.0),)), rule)
+    assert decision.outcome == "promote"
+    assert "slices: no slice has 1,000 tokens, so none is looked at" in map(str, decision.reasons)
+
+
+@pytest.mark.parametrize("beat", ["unigram", "kneser-ney"])
+def test_where_no_baseline_could_be_made_none_is_to_be_beaten(beat):
+    decision = decide(challenger(1e6), None, EvaluateConfig(beat=beat))
+    assert decision.outcome == "promote"
+    assert "baseline: no baseline could be made" in str(decision.reasons[1])
+
+
+def test_a_model_that_differs_from_the_baseline_by_rounding_is_that_baseline():
+    ours = {"unigram": BASELINES["unigram"]}
+    assert decide(challenger(100 * (1 - 1e-7), baselines=ours), None, EvaluateConfig()).outcome == "reject"
+    assert decide(challenger(100 * (1 - 1e-5), baselines=ours), None, EvaluateConfig()).outcome == "promote"
+
+
+@pytest.mark.parametrize(("perplexity", "said"), [(199, "is at most"), (201, "is above")])
+def test_the_floor_is_named_with_the_side_on_which_the_challenger_is(perplexity, said):
+    decision = decide(challenger(perplexity), None, RULE)
+    floor = decision.reasons[0 if decision.outcome == "reject" else 1]
+    assert str(floor) == f"floor: the challenger's perplexity {perplexity}.00 {said} max_perplexity = 200"
+
+
+def test_a_rejection_is_summed_up_by_its_first_reason():
+    decision = decide(challenger(300, unknown_rate=0.5), champion(100, 1.1, sure=0.0), RULE)
+    assert decision.summary == "The challenger's perplexity 300.00 is above max_perplexity = 200."
+
+
+@pytest.mark.parametrize(
+    ("comparable", "said"),
+    [(95, "95.00 is 5.00% below the"), (100, "100.00 is not below the"), (105, "105.00 is 5.00% above the")],
+)
+def test_the_gain_is_told_with_its_direction(comparable, said):
+    mean = math.log(comparable / 100)
+    old = champion(100, mean, margin=MARGIN)
+    (reason,) = decide(challenger(comparable), old, EvaluateConfig(beat="none", confidence=0.0, min_gain=0.1)).reasons
+    assert f"comparable perplexity {said} champion's 100.00; asked is at least 10.00%" in str(reason)
+    assert "per token" not in str(reason)
+
+
+@pytest.mark.parametrize("name", ["a-model-before", "zz-a-model-after"])
+def test_a_model_of_any_other_name_is_new(name):
+    assert decide(challenger(80, name="new"), champion(100, name=name), LENIENT).outcome == "promote"
+
+
+def test_the_champion_is_named_by_the_first_twelve_digits_of_its_id():
+    (reason,) = decide(challenger(80, name="0123456789abcdef"), champion(80, name="0123456789abcdef"), LENIENT).reasons
+    assert reason.sentence == "model 0123456789ab is the champion already"
+
+
+@pytest.mark.parametrize(
+    ("nats", "said"), [(math.log(1.25), "25.00% above"), (math.log(0.75), "25.00% below"), (1e4, "inf% above")]
+)
+def test_a_difference_in_nats_is_a_relative_change_of_perplexity(nats, said):
+    assert change(nats) == said
 
 
 def test_a_reason_is_a_sentence_with_the_numbers():
@@ -185,7 +255,11 @@ def test_characters_are_told_in_bits():
     old = champion(9, -0.1, comparable=1.5, rule=CHARACTERS)
     reasons = decide(challenger(90, comparable=1.35), old, EvaluateConfig(beat="none")).reasons
     assert "the challenger's bits per character 1.3500 is 10.00% below the champion's 1.5000" in str(reasons[1])
-    assert "at least 0.1298 bits per character below the champion's" in str(reasons[2])
+    assert "in perplexity per token of the champion" in str(reasons[1])
+    assert "the challenger's cost is at least 0.1298 bits per character below the champion's" in str(reasons[2])
+    worse = champion(9, 0.1, comparable=1.5, sure=0.0, rule=CHARACTERS)
+    reasons = decide(challenger(90, comparable=1.65), worse, EvaluateConfig(beat="none")).reasons
+    assert "the challenger's cost is at most 0.1587 bits per character above the champion's" in str(reasons[1])
 
 
 def test_too_few_observations_are_named():

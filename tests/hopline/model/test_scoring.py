@@ -57,6 +57,28 @@ def test_the_probabilities_of_all_words_sum_to_one(model):
     assert np.exp(-window_nll(model, windows).numpy()).sum() == pytest.approx(1, rel=1e-5)
 
 
+def test_a_bias_is_added_to_the_logits_of_words():
+    biased = MemoryNetwork(vocabulary_size=V, width=6, hops=1, memory=M, bias=True, init_stddev=1e-9)
+    biased.build((None, M))
+    biased.logit_bias_V.assign(np.arange(V) / 4)
+    windows = np.concatenate([np.ones((V - 1, M)), np.arange(V - 1)[:, None] + 1], axis=1).astype("int32")
+    words = np.arange(1, V) / 4  # without padding
+    np.testing.assert_allclose(window_nll(biased, windows)[:, 0], np.log(np.exp(words).sum()) - words, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("vocabulary", "rows"), [(10_000, 838), (200_001, 256), (8, 1 << 20)])
+def test_a_chunk_has_eight_million_logits_or_256_rows(vocabulary, rows):
+    assert scoring.chunk_size(vocabulary) == rows
+
+
+def test_the_tokens_done_are_reported_after_each_batch_as_they_add_up(model, stream):
+    done = []
+    score_stream(model, stream, 1, done.append)
+    assert done[-1] == stream.targets
+    assert len(done) == 3  # 44 places, padding included, 16 at once
+    assert done == sorted(set(done))
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 8, 10, 11])
 def test_the_size_of_a_chunk_changes_no_score(model, stream, monkeypatch, chunk):
     (windows, *_) = scoring_windows(stream, M, 5, sequences=2)
