@@ -4,7 +4,9 @@ import dataclasses
 import re
 from datetime import timedelta
 
-from hopline.registry.lineage import versions_of
+import pytest
+
+from hopline.registry.lineage import Reign, versions_of
 from hopline.registry.page import describe_change, describe_length, render_page
 from tests.hopline.registry.test_records import RECORD
 
@@ -45,6 +47,39 @@ def test_the_states_tell_what_became_of_each_version():
     ]  # fmt: skip
     assert versions_of(HISTORY, present={2, 5}, removed={1})[2].state == "missing"
     assert versions_of(HISTORY, present=set(), removed=set())[3].state == "missing"
+
+
+def test_after_a_rollback_no_other_version_is_champion_and_one_is_the_predecessor():
+    versions = versions_of([*HISTORY, entry(6, 3, 2)], present={1, 2, 3, 5}, removed=set())
+    assert [(version.number, version.state) for version in versions] == [
+        (1, "kept"), (2, "predecessor"), (3, "champion"), (5, "kept"),
+    ]  # fmt: skip
+
+
+def test_a_promotion_whose_number_is_above_its_entrys_is_no_rollback():
+    (version,) = versions_of([entry(3, 4)], {4}, set())
+    assert not version.reigns[0].rollback
+
+
+@pytest.mark.parametrize(
+    ("until", "length"),
+    [
+        ("12:00:00", timedelta(0)),
+        ("12:00:01", timedelta(seconds=1)),
+        ("11:59:59", None),
+        ("18:00:00", timedelta(hours=6)),
+    ],
+)
+def test_a_reign_has_a_length_unless_the_clock_went_back(until, length):
+    day = "2026-11-03T{}+00:00"
+    assert Reign(day.format("12:00:00"), day.format(until), rollback=False, history=1).length == length
+
+
+def test_as_data_a_version_says_what_made_it_champion_and_by_which_number_it_compares():
+    versions = versions_of([*HISTORY[:4], entry(5, 5, 2, compared="characters")], {2, 5}, set())
+    by_number = {version.number: version.content() for version in versions}
+    assert [reign["by"] for reign in by_number[2]["champion"]] == ["promotion", "rollback"]
+    assert (by_number[2]["compared_by"], by_number[5]["compared_by"]) == ("comparable_perplexity", "bits_per_character")
 
 
 def test_without_a_history_there_is_nothing():

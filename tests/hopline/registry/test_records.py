@@ -55,3 +55,19 @@ def test_a_value_that_cannot_be_is_damage_and_is_shown(changes):
     with pytest.raises(UserError, match=r"champion\.json is damaged") as caught:
         parse(**changes)
     assert caught.value.remedy == "mend it"
+
+
+@pytest.mark.parametrize("field", ["version", "model_id", "promoted", "previous"])
+def test_a_record_that_lacks_a_field_is_damaged_and_the_field_is_named(field):
+    content = {key: value for key, value in RECORD.content().items() if key != field}
+    with pytest.raises(UserError, match=rf"champion\.json is damaged: .*'{field}'"):
+        parse_record(json.dumps(content).encode(), "champion.json", "mend it")
+
+
+def test_the_first_version_and_the_first_entry_are_numbered_one():
+    first = parse(version=1, history=1, previous=1)
+    assert (first.version, first.history, first.previous) == (1, 1, 1)
+
+
+def test_records_are_of_the_second_schema_version_which_every_hopline_so_far_reads():
+    assert RECORD.content()["schema_version"] == 2
