@@ -326,6 +326,9 @@ def test_verify_restores_a_missing_history_entry(registry, model):
     champion = promote(registry, model("a"))
     overwrite(registry, "history/1.json", None)
     assert registry.verify() == champion
+    assert not registry.complete_history(champion)
+    overwrite(registry, "history/1.json", None)
+    assert registry.complete_history(champion)
     second = promote(registry, model("b"))
     assert registry.history() == [champion, second]
 

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from hopline.registry.records import POINTER
 from hopline.registry.registry import Registry
 from hopline.runtime.errors import StaleBlessingError
 from hopline.store.objects import Store
@@ -166,3 +167,51 @@ def test_a_page_that_was_overtaken_by_another_promotion_is_written_again(remote_
     monkeypatch.setattr(remote_registry.backend, "write_text", overtaken)
     promote(remote_registry, model("a"))
     assert b"Version 2 is champion" in remote_registry.backend.read("index.html").content
+
+
+def _before_the_pointer_moves(registry, monkeypatch, act):
+    """Lets `act` happen once between the reading of the pointer and its move."""
+    real, acts = registry.backend.write, [act]
+
+    def overtaken(name, content, over):
+        if name == POINTER and acts:
+            acts.pop()()
+        return real(name, content, over=over)
+
+    monkeypatch.setattr(registry.backend, "write", overtaken)
+
+
+def test_a_promotion_that_is_overtaken_is_stale_and_leaves_no_version(remote_registry, model, monkeypatch):
+    first = promote(remote_registry, model("a"))
+    rival = Registry(remote_registry.path)
+    _before_the_pointer_moves(remote_registry, monkeypatch, lambda: promote(rival, model("rival")))
+    with pytest.raises(StaleBlessingError, match="is champion now"):
+        promote(remote_registry, model("b"))
+    champion = rival.verify()
+    assert champion.model_id == model_id(model("rival"))
+    assert rival.history() == [first, champion]
+    assert versions(rival) == {"1", str(champion.version)}
+
+
+def test_a_promotion_that_is_overtaken_by_one_of_the_same_model_is_that_one(remote_registry, model, monkeypatch):
+    first = promote(remote_registry, model("a"))
+    rival = Registry(remote_registry.path)
+    blessing = {"perplexity": 100.0, "split": "valid", "compared_with": first.model_id}
+    _before_the_pointer_moves(
+        remote_registry, monkeypatch, lambda: rival.promote(model("b"), evaluation="another", **blessing)
+    )
+    champion = remote_registry.promote(model("b"), evaluation="this", **blessing)
+    assert champion.evaluation == "another"
+    assert rival.history() == [first, champion]
+    assert versions(rival) == {"1", str(champion.version)}
+
+
+def test_a_rollback_that_is_overtaken_is_refused_and_undoes_nothing(remote_registry, model, monkeypatch):
+    for name in "ab":
+        promote(remote_registry, model(name))
+    rival = Registry(remote_registry.path)
+    _before_the_pointer_moves(remote_registry, monkeypatch, lambda: promote(rival, model("rival")))
+    with pytest.raises(StaleBlessingError, match="version 2 was replaced"):
+        remote_registry.rollback()
+    assert rival.champion().model_id == model_id(model("rival"))
+    assert len(rival.history()) == 3
