@@ -15,9 +15,9 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from components.use.inputs import check_input, input_name, open_input
 from hopline.runtime.errors import UserError
 from hopline.use import pieces
 from hopline.use.model import Model
@@ -57,10 +57,9 @@ class Hypothesis:
 def run(request_json: str) -> None:
     """Rescores the list that the request names."""
     request = RescoreRequest.from_json(request_json)
-    if request.file != "-" and (not Path(request.file).exists() or Path(request.file).is_dir()):
-        raise UserError(f"{request.file} is no file", remedy='name an n-best list, or "-" for standard input')
+    check_input(request.file, 'name an n-best list, or "-" for standard input')
     model = Model(request.located)
-    with sys.stdin.buffer if request.file == "-" else Path(request.file).open("rb") as stream:
+    with open_input(request.file) as stream:
         rescore(model, request, stream, sys.stdout)
 
 
@@ -70,7 +69,7 @@ def rescore(model: Model, request: RescoreRequest, stream: BinaryIO, output: Tex
     Raises:
         UserError: a line is of neither form, or there is none; groups before it are printed.
     """
-    name = "standard input" if request.file == "-" else request.file
+    name = input_name(request.file)
     hypotheses = parse(pieces.lines(pieces.read_text(stream, name), name), name)
     none = True
     for key, group in itertools.groupby(hypotheses, key=lambda hypothesis: hypothesis.key):

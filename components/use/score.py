@@ -3,10 +3,9 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
 
 from components.use.attention import show_attention
+from components.use.inputs import STDIN, check_input, input_name, open_input
 from components.use.tool_formats import output_for
 from hopline.runtime.errors import UserError
 from hopline.use import pieces
@@ -14,7 +13,6 @@ from hopline.use.model import Model
 from hopline.use.requests import ScoreRequest
 from hopline.use.scored import Scored, Totals
 
-STDIN = "-"
 _WITHHELD = 1_000_000  # tokens withheld until the first known word
 
 
@@ -23,14 +21,12 @@ def run(request_json: str) -> None:
     request = ScoreRequest.from_json(request_json)
     files = request.files or [STDIN]
     for file in files:  # before the model loads, and before anything is printed
-        if file != STDIN and (not Path(file).exists() or Path(file).is_dir()):  # a pipe or a device is text like others
-            state = "is a folder" if Path(file).exists() else "does not exist"
-            raise UserError(f"{file} {state}", remedy="name files of text, or none for standard input")
+        check_input(file, "name files of text, or none for standard input")
     model = Model(request.located)
     if request.attention:
         for file in files:
-            with _opened(file) as stream:
-                show_attention(model, pieces.read_text(stream, _called(file)), sys.stdout)
+            with open_input(file) as stream:
+                show_attention(model, pieces.read_text(stream, input_name(file)), sys.stdout)
         return
     output = output_for(request, model, sys.stdout)
     for _ in _of_text(model, request, ["\n"], ""):  # the first call takes a moment of its own
@@ -48,8 +44,8 @@ def run(request_json: str) -> None:
 def _documents(model: Model, request: ScoreRequest, files: Sequence[str]) -> Iterator[tuple[str, Scored | None]]:
     """The files' names with their scored pieces; None at the end of each."""
     for file in files:
-        name = _called(file)
-        with _opened(file) as stream:
+        name = input_name(file)
+        with open_input(file) as stream:
             for scored in _of_text(model, request, pieces.read_text(stream, name), name):
                 yield name, scored
         yield name, None
@@ -100,11 +96,3 @@ def _of_text(model: Model, request: ScoreRequest, text: Iterable[str], name: str
             yield from model.score(batch, request.cache_config)
             batch, characters = [], 0
     yield from model.score(batch, request.cache_config)
-
-
-def _opened(file: str) -> BinaryIO:
-    return sys.stdin.buffer if file == STDIN else Path(file).open("rb")
-
-
-def _called(file: str) -> str:
-    return "standard input" if file == STDIN else file
