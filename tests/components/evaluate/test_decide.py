@@ -181,7 +181,7 @@ def test_where_no_baseline_could_be_made_none_is_to_be_beaten(beat):
 def test_a_model_that_differs_from_the_baseline_by_rounding_is_that_baseline():
     ours = {"unigram": BASELINES["unigram"]}
     assert decide(challenger(100 * (1 - 1e-7), baselines=ours), None, EvaluateConfig()).outcome == "reject"
-    assert decide(challenger(100 * (1 - 1e-5), baselines=ours), None, EvaluateConfig()).outcome == "promote"
+    assert decide(challenger(100 * (1 - 2e-6), baselines=ours), None, EvaluateConfig()).outcome == "promote"
 
 
 @pytest.mark.parametrize(("perplexity", "said"), [(199, "is at most"), (201, "is above")])
