@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from benchmarks.cases import OurStep
 from components.evaluate.score import score_text
-from components.train.loop.trainer import build_model
 from components.train.report.export import export
+from components.train.state.weights import build_model
 from hopline import schema
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig

@@ -24,7 +24,7 @@ import tensorflow as tf
 from components.train.launch.local import cluster, reserved_ports
 from components.train.loop.batches import Batches
 from components.train.loop.step import TrainStep, lane_count
-from components.train.loop.trainer import build_model
+from components.train.state.weights import build_model
 from components.train.worker import make_strategy
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig

@@ -17,10 +17,10 @@ from benchmarks.questions.text import Ids
 from components.train.loop.batches import Batches
 from components.train.loop.schedule import learning_rate
 from components.train.loop.step import TrainStep, lane_count
-from components.train.loop.trainer import arrays, build_model, set_weights
 from components.train.state import checkpoint
 from components.train.state.checkpoint import Arrays
 from components.train.state.pretrained import matching_vectors, save_vectors
+from components.train.state.weights import arrays, build_model, set_weights
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.model.scoring import scoring_windows, window_nll

@@ -145,10 +145,10 @@ def _export(
 ) -> dict[str, Any]:
     """Writes the best weights of the last checkpoint, the log and the pictures into `result`; returns the facts."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # the export computes nothing worth a GPU
-    from components.train.loop.trainer import build_model, set_weights
     from components.train.report.attention import write_attention
     from components.train.report.events import EVENTS_FOLDER
     from components.train.report.export import export
+    from components.train.state.weights import build_model, set_weights
     from hopline.model.scoring import perplexity
     from hopline.model.streams import load_stream
 

@@ -21,9 +21,9 @@ from components.train.report.log import TrainingLog
 from components.train.state import checkpoint
 from components.train.state.checkpoint import BESIDE, CURVE_FILE, LOG_FILE, Arrays, Checkpoint, TrainState
 from components.train.state.stored import Sender
+from components.train.state.weights import arrays, build_model, named, set_weights
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
-from hopline.model.network import MemoryNetwork
 from hopline.model.streams import TokenStream
 from hopline.runtime.errors import DivergedError, InternalError, PreemptedError
 from hopline.runtime.progress import Progress
@@ -217,7 +217,7 @@ class Trainer:
     def _validate_average(self) -> float:
         """The validation loss of the averaged weights; the model has its own weights again when it returns."""
         own = self._weights()
-        names = {id(variable): name for name, variable in _named("model", self._model.variables)}
+        names = {id(variable): name for name, variable in named("model", self._model.variables)}
         pairs = zip(self._model.trainable_variables, self._train_step.averages, strict=True)
         averages = own | {names[id(variable)]: keras.ops.convert_to_numpy(average) for variable, average in pairs}
         set_weights(self._model, averages)
@@ -261,7 +261,7 @@ class Trainer:
             self._state, self._best = found.state, found.best
             self._steps = self._state.end or self._steps
             set_weights(self._model, found.current)
-            for name, variable in _named("slot", self._train_step.slots):
+            for name, variable in named("slot", self._train_step.slots):
                 variable.assign(found.current[name])
             if self._chief:
                 where = (
@@ -290,26 +290,3 @@ class Trainer:
 
     def _weights(self) -> dict[str, npt.NDArray[np.generic]]:
         return arrays("model", self._model.variables)
-
-
-def build_model(model_config: ModelConfig, vocabulary_size: int, config: TrainConfig) -> MemoryNetwork:
-    """The model at its start, built; weights are a function of `config.seed`.  Set the precision before."""
-    keras.utils.set_random_seed(config.seed)
-    model = MemoryNetwork(vocabulary_size=vocabulary_size, name="memory_network", **model_config.network())
-    model.build((None, model_config.memory + config.targets - 1))
-    return model
-
-
-def set_weights(model: MemoryNetwork, weights: Arrays) -> None:
-    """Puts a checkpoint's weights into the model."""
-    for name, variable in _named("model", model.variables):
-        variable.assign(weights[name])
-
-
-def _named(prefix: str, variables: list[keras.Variable]) -> list[tuple[str, keras.Variable]]:
-    return [(f"{prefix}.{index:03}", variable) for index, variable in enumerate(variables)]
-
-
-def arrays(prefix: str, variables: list[keras.Variable]) -> dict[str, npt.NDArray[np.generic]]:
-    """The variables as a checkpoint has them, "model" or "slot"."""
-    return {name: keras.ops.convert_to_numpy(variable) for name, variable in _named(prefix, variables)}

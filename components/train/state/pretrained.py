@@ -86,7 +86,7 @@ def save_vectors(
 
     tf.config.set_visible_devices([], "GPU")  # in this process alone, as `save_start` does
 
-    from components.train.loop.trainer import build_model
+    from components.train.state.weights import build_model
 
     network = build_model(model_config, vocabulary_size, config)
     spread = float(given.rows.std())

@@ -94,7 +94,7 @@ def save_first(network: Any, config: TrainConfig, training: Path) -> Path:
     import tensorflow as tf
 
     from components.train.loop.optimizers import make_optimizers
-    from components.train.loop.trainer import arrays
+    from components.train.state.weights import arrays
 
     optimizers = make_optimizers(config, network, steps_per_epoch=1)  # in whatever unit, they keep as many slots
     pairs = zip(network.trainable_variables, optimizers, strict=True)

@@ -15,7 +15,7 @@ from components.train.loop.batches import Batches
 from components.train.loop.dropout import make_drop
 from components.train.loop.schedule import average_share
 from components.train.loop.step import TrainStep
-from components.train.loop.trainer import build_model
+from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.model.scoring import window_nll

@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.train.loop import step as step_module
 from components.train.loop.schedule import average_share
 from components.train.loop.step import TrainStep, lane_count
-from components.train.loop.trainer import build_model
+from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from tests.reference.recipe import loss_and_gradients, train_step

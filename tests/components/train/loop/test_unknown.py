@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.train.loop.trainer import Trainer, build_model, set_weights
+from components.train.loop.trainer import Trainer
 from components.train.state import checkpoint
+from components.train.state.weights import build_model, set_weights
 from hopline.config.model import ModelConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.train import TrainConfig

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.loop.trainer import build_model
 from components.train.state import checkpoint
 from components.train.state.pretrained import matching_vectors, save_vectors
+from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
 from hopline.model.vectors import KEY
