@@ -18,6 +18,7 @@ from pipelines.config.config import Config
 from pipelines.config.workers import job_of
 from pipelines.doctor.check import Answer, Check, missing, ok, unknown
 from pipelines.doctor.programs import Version, shown, version_of
+from pipelines.doctor.queue import NOT_FOUND, SECONDS, local_queue
 from pipelines.kubeflow.connection import Connection, Server
 
 OLDEST_KUBERNETES = (1, 31)  # of a Job's success policy
@@ -25,14 +26,12 @@ KUBEFLOW: Version = (2, 17)
 SELF = "self"  # instead of a service account: the user of the kubeconfig
 RUNNER = "pipeline-runner"  # Kubeflow's own account for steps
 PROFILE = "default-editor"  # the same, in a namespace of a multi-user installation
-KUEUE = "kueue.x-k8s.io"
 _PORT_FORWARD = (
     "kubectl --namespace kubeflow port-forward service/ml-pipeline-ui 8080:80, then --host http://localhost:8080"
 )
 _ROLE = Path(__file__).parents[2] / "k8s" / "base" / "role.yaml"
-_SECONDS = (5.0, 10.0)  # to connect, to read
 _APPLY = "apply our overlay of this namespace: kubectl apply -k k8s/overlays/kubeflow (gke-kubeflow on GKE)"
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_FORBIDDEN = 403
 # The object without its content: a Secret's is never read.
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
@@ -126,7 +125,7 @@ def objects(place: Place) -> list[Check]:
 
 def version(client: ApiClient) -> Answer:
     """Whether the API server answers, and is new enough."""
-    said = VersionApi(client).get_code(_request_timeout=_SECONDS).git_version
+    said = VersionApi(client).get_code(_request_timeout=SECONDS).git_version
     found = version_of(said)
     if found and found < OLDEST_KUBERNETES:
         return missing(f"{said}, but {shown(OLDEST_KUBERNETES)} is needed", "upgrade the cluster")
@@ -143,10 +142,10 @@ def there(client: ApiClient, kind: str, name: str, namespace: str = "") -> Answe
             header_params={"Accept": _METADATA},
             auth_settings=["BearerToken"],
             _preload_content=False,
-            _request_timeout=_SECONDS,
+            _request_timeout=SECONDS,
         )
     except ApiException as error:
-        if error.status != _NOT_FOUND:
+        if error.status != NOT_FOUND:
             raise
         remedy = "make kind-up makes it; elsewhere kubectl create secret generic" if kind == "secrets" else _APPLY
         return missing(f"{name} is not there", remedy)
@@ -156,9 +155,9 @@ def there(client: ApiClient, kind: str, name: str, namespace: str = "") -> Answe
 def volume(client: ApiClient, name: str, namespace: str) -> Answer:
     """Whether the claim is there, and how far it is."""
     try:
-        claim = CoreV1Api(client).read_namespaced_persistent_volume_claim(name, namespace, _request_timeout=_SECONDS)
+        claim = CoreV1Api(client).read_namespaced_persistent_volume_claim(name, namespace, _request_timeout=SECONDS)
     except ApiException as error:
-        if error.status != _NOT_FOUND:
+        if error.status != NOT_FOUND:
             raise
         return missing(f"{name} is not there", _APPLY)
     phase = claim.status.phase
@@ -204,30 +203,13 @@ def _allowed(client: ApiClient, place: Place, right: Right) -> bool:
     spec: dict[str, Any] = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
     if place.account == SELF:
-        answer = api.create_self_subject_access_review(body, _request_timeout=_SECONDS)
+        answer = api.create_self_subject_access_review(body, _request_timeout=SECONDS)
     else:
         namespace, _, name = place.account.partition("/")
         spec["user"] = f"system:serviceaccount:{namespace}:{name}"
         spec["groups"] = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
-        answer = api.create_subject_access_review({**body, "kind": "SubjectAccessReview"}, _request_timeout=_SECONDS)
+        answer = api.create_subject_access_review({**body, "kind": "SubjectAccessReview"}, _request_timeout=SECONDS)
     return bool(answer.status.allowed)
-
-
-def local_queue(client: ApiClient, name: str, namespace: str) -> Answer:
-    """Whether the cluster has Kueue, and Kueue this queue."""
-    group = f"/apis/{KUEUE}"
-    try:
-        preferred = _json(client, group)["preferredVersion"]["version"]
-        queue = _json(client, f"{group}/{preferred}/namespaces/{namespace}/localqueues/{name}")
-    except ApiException as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return missing(f"{name} is not there", "install Kueue and make the LocalQueue, or leave job.queue empty")
-    conditions = queue.get("status", {}).get("conditions", [])
-    inactive = next((c for c in conditions if c["type"] == "Active" and c["status"] == "False"), None)
-    if inactive:
-        return missing(f"it is not active: {inactive.get('message', '')}", "mend its ClusterQueue")
-    return ok(f"{name} of {queue.get('spec', {}).get('clusterQueue', 'a ClusterQueue')}")
 
 
 def kubeflow(server: Server) -> Answer:
@@ -254,20 +236,6 @@ def credentials(server: Server) -> Answer:
     except HoplineError as error:
         return missing(error.message, error.remedy)
     return ok(f"they let us see runs{f' in {connection.namespace}' if connection.namespace else ''}")
-
-
-def _json(client: ApiClient, path: str) -> dict[str, Any]:
-    """The object at `path`."""
-    answer = client.call_api(
-        path,
-        "GET",
-        header_params={"Accept": "application/json"},
-        auth_settings=["BearerToken"],
-        _preload_content=False,
-        _return_http_data_only=True,
-        _request_timeout=_SECONDS,
-    )
-    return dict(json.loads(answer.data))
 
 
 def _asking(look: Callable[[ApiClient], Answer]) -> Callable[[], Answer]:

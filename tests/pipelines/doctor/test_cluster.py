@@ -325,5 +325,19 @@ def test_the_queue_of_the_workers_is_looked_for(server, active, state):
     assert answers(replace(PLACE, queue="team"))["queue team"].state is state
 
 
+@pytest.mark.parametrize(
+    ("covered", "state"),
+    [(("cpu", "memory", "ephemeral-storage"), State.OK), (("cpu", "memory"), State.UNKNOWN), ((), State.OK)],
+)
+def test_a_queue_without_quota_for_what_workers_ask_for_is_a_warning_that_names_it(server, covered, state):
+    server.kueue = True
+    queue = {"kind": "LocalQueue", "metadata": {"name": "team"}, "spec": {"clusterQueue": "all"}}
+    flavors = [{"name": "any", "resources": [{"name": name, "total": "0"} for name in covered]}] if covered else []
+    server.cluster.add(queue)["status"] = {"flavorsReservation": flavors}
+    answer = answers(replace(PLACE, queue="team"))["queue team"]
+    assert answer.state is state
+    assert ("no quota for ephemeral-storage" in answer.found) == (state is State.UNKNOWN)
+
+
 def test_a_queue_without_kueue_is_missing(server):
     assert answers(replace(PLACE, queue="team"))["queue team"].state is State.MISSING

@@ -18,6 +18,9 @@ GROUP = "kueue.x-k8s.io"
 QUEUE_LABEL = f"{GROUP}/queue-name"
 PRIORITY_LABEL = f"{GROUP}/priority-class"
 _JOB_LABEL = f"{GROUP}/job-uid"  # of the Workload by which Kueue keeps account of a Job
+# What no other run's end would change: a queue that is not there, a resource for which the queue's ClusterQueue has no
+# quota at all, and more of one than its whole quota.  Any of them may still be mended.
+_NEVER = ("doesn't exist", "unavailable in ClusterQueue", "> maximum capacity")
 
 
 def queue_of(job: Manifest) -> str:
@@ -52,8 +55,7 @@ def waiting(api: Api, job: Manifest) -> Obstacle | None:
             remedy="leave job.queue empty, or install Kueue",
         )
     why = next((why for workload in workloads if (why := _why(workload))), "Kueue has not looked at it yet")
-    # A queue that is not there may still be made.
-    return Obstacle(f"queued in {queue}: {why}", SOON_SECONDS if "doesn't exist" in why else 0)
+    return Obstacle(f"queued in {queue}: {why}", SOON_SECONDS if any(never in why for never in _NEVER) else 0)
 
 
 def _why(workload: Manifest) -> str:

@@ -54,7 +54,7 @@ class Cluster:
         self.logs = {}  # by pod: (time, text)
         self.lives = {}
         self.quota = ""
-        self.queues = {}  # of Kueue: whether there is room, by name
+        self.queues = {}  # of Kueue, by name: whether there is room, or why there never will be
         self.default_queue = ""  # that a Job without one is given
         self.now = START
         self._started = {}  # by pod: life, ticks so far
@@ -129,8 +129,11 @@ class Cluster:
             metadata = {"name": name, "labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}}
             metadata["ownerReferences"] = [{"uid": job["metadata"]["uid"], "kind": "Job"}]
             self.add({"kind": "Workload", "apiVersion": "kueue.x-k8s.io/v1beta2", "metadata": metadata})
-        room = self.queues.get(queue)
-        why = f"LocalQueue {queue} doesn't exist" if room is None else f"insufficient unused quota in {queue}"
+        room, why = self.queues.get(queue), f"insufficient unused quota in {queue}"
+        if room is None:
+            why = f"LocalQueue {queue} doesn't exist"
+        elif isinstance(room, str):
+            room, why = False, room
         reserved = {"type": "QuotaReserved", "status": str(bool(room)), "message": "" if room else why}
         self.objects["Workload", name]["status"] = {"conditions": [reserved]}
         if not room and not job["spec"]["suspend"]:

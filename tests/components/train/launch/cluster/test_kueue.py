@@ -78,6 +78,22 @@ def test_a_queue_that_is_not_there_ends_the_run_within_two_minutes(world, queue)
     assert world.left == []
 
 
+@pytest.mark.parametrize(
+    "why",
+    [
+        "couldn't assign flavors to pod set main: resource ephemeral-storage unavailable in ClusterQueue",
+        "couldn't assign flavors to pod set main: insufficient quota for cpu in flavor default, previously considered "
+        "podsets requests (0) + current podset request (8) > maximum capacity (4)",
+    ],
+    ids=["no quota", "more than all"],
+)
+def test_a_queue_that_would_never_have_room_ends_the_run_within_two_minutes(world, queue, why):
+    queue["team"] = why
+    assert why in world.failure(UserError, queue="team").message
+    assert 90 < world.paused < 150
+    assert world.left == []
+
+
 def test_without_kueue_a_job_in_a_queue_would_wait_without_end_and_is_refused(world):
     failure = world.failure(UserError, queue="team")
     assert "no Kueue" in failure.message
