@@ -30,6 +30,7 @@ OVERLAY = Path(__file__).resolve().parents[2] / "k8s" / "overlays" / "kind"
 WINDOW = "hopline-test"  # the pod through which tests see the volume, and the Secret of the object store
 IMAGE = os.environ.get("HOPLINE_TEST_IMAGE", images.TRAIN)
 STEPS = 120
+LONG = 4000  # steps: not over before something has happened to the run
 # As Kubeflow passes it on: so that two workers fit on a node of two cores that has other pods.
 SMALL = json.dumps({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}})
 WAIT_SECONDS = 120
@@ -40,6 +41,13 @@ from components.train.state import checkpoint
 newest = checkpoint.load_newest(Path(sys.argv[1]) / checkpoint.FOLDER)
 arrays = b"".join(array.tobytes() for _, array in sorted(newest.best.items()))
 print(newest.state.step, hashlib.sha256(arrays).hexdigest())
+"""
+LOSSES = """
+import json, sys
+from pathlib import Path
+from components.train.state import checkpoint
+records = map(json.loads, (Path(sys.argv[1]) / checkpoint.LOG_FILE).open())
+print(json.dumps([(record["step"], record["loss"]) for record in records if "loss" in record]))
 """
 
 
@@ -79,6 +87,10 @@ class Cluster:
         """The newest checkpoint's step, and a digest of its best weights."""
         return self.kubectl("exec", WINDOW, "--", "python3", "-c", DIGEST, training).decode().split()
 
+    def losses(self, training):
+        """The step and the loss of each entry of the training's log."""
+        return json.loads(self.kubectl("exec", WINDOW, "--", "python3", "-c", LOSSES, training))
+
     def run(self, program, *arguments):
         """Runs Python code in the pod that sees the volume."""
         self.kubectl("exec", WINDOW, "--", "python3", "-c", program, *arguments)
@@ -104,6 +116,19 @@ class Cluster:
             if not found or time.monotonic() > deadline:
                 return found
             time.sleep(1)
+
+
+def until(process, word):
+    """Reads what the launcher says, up to the first line with `word`, which it returns."""
+    while word not in (line := process.stderr.readline()):
+        assert line, f"the launcher ended without {word!r}"
+    return line
+
+
+def ended(process):
+    """Waits for the launcher to end well."""
+    _, said = process.communicate(timeout=900)
+    assert process.returncode == 0, said
 
 
 def window():

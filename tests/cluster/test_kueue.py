@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from tests.cluster.conftest import LONG, ended, until
+
 pytestmark = [pytest.mark.kueue, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 QUEUE, URGENT = "hopline-test", "hopline-test-urgent"
 API = "kueue.x-k8s.io/v1beta2"
-LONG = 4000  # steps: not over before the more urgent run has come
 CPU = "300m"  # two workers ask for 100m each: one run fits, a second does not
 
 
@@ -40,19 +41,6 @@ def queue(cluster):
     yield QUEUE
     cluster.sweep()
     cluster.kubectl("delete", "--ignore-not-found", "--filename", "-", input=objects)
-
-
-def until(process, word):
-    """Reads what the launcher says, up to the first line with `word`."""
-    while word not in (line := process.stderr.readline()):
-        assert line, f"the launcher ended without {word!r}"
-    return line
-
-
-def ended(process):
-    """Waits for the launcher to end well."""
-    _, said = process.communicate(timeout=900)
-    assert process.returncode == 0, said
 
 
 def test_of_two_runs_the_second_waits_says_why_and_then_runs(cluster, undisturbed, queue):

@@ -5,15 +5,10 @@ import time
 
 import pytest
 
-from tests.cluster.conftest import STEPS, WINDOW, stored_weights
+from hopline.schema import WORKERS_ANNOTATION
+from tests.cluster.conftest import LONG, STEPS, WINDOW, ended, stored_weights, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-def until(process, word):
-    """Reads what the launcher says, up to the first line with `word`."""
-    while word not in (line := process.stderr.readline()):
-        assert line, f"the launcher ended without {word!r}"
 
 
 def test_two_workers_train_to_the_end_and_leave_nothing(cluster, undisturbed):
@@ -86,3 +81,20 @@ def test_a_launcher_that_is_told_to_stop_leaves_nothing_but_its_checkpoints(clus
     _, said = again.communicate(timeout=900)
     assert again.returncode == 0, said
     assert cluster.weights(training) == cluster.weights(undisturbed)
+
+
+def test_a_training_goes_on_with_one_worker_instead_of_two_and_has_the_same_curve(cluster, undisturbed):
+    alone, resized = (undisturbed.replace("undisturbed", name) for name in ("whole", "resized"))
+    ended(cluster.launch(alone, steps=LONG))
+    process = cluster.launch(resized, steps=LONG)
+    until(process, "targets/s")
+    job = cluster.pods()[0].removeprefix("pod/").rsplit("-", 2)[0]
+    cluster.kubectl("annotate", "job", job, f"{WORKERS_ANNOTATION}=1")
+    until(process, "1 workers are asked for")
+    until(process, "targets/s")
+    assert len(cluster.pods()) == 1
+    ended(process)
+    found, expected = cluster.losses(resized), cluster.losses(alone)
+    assert [step for step, _ in found] == [step for step, _ in expected] == list(range(1, LONG + 1))
+    assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-4)
+    assert cluster.left() == []
