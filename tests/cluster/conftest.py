@@ -63,8 +63,11 @@ class Cluster:
         command = ["kubectl", *arguments]
         return subprocess.run(command, check=True, env=self.environment, stdout=subprocess.PIPE, **options).stdout
 
-    def launch(self, training, steps=STEPS, examples=None, **job):
-        """A launcher of two workers, as a person starts it; they meet on the volume unless `job` says else."""
+    def launch(self, training, steps=STEPS, examples=None, pod=None, **job):
+        """A launcher of two workers, as a person starts it; they meet on the volume unless `job` says else.
+
+        With `pod`, (name, uid), it is as that pod's: the Job ends with the pods of all its launchers.
+        """
         config = {**TRAIN, "workers": 2, "epochs": 1000, "max_steps": steps, "checkpoint_seconds": 2.0}
         command = [
             sys.executable, "-m", "components.train.launch", "--launcher", "kubernetes",
@@ -73,8 +76,23 @@ class Cluster:
             "--model-config", json.dumps(MODEL), "--train-config", json.dumps(config),
             "--work-dir", str(self.folder / Path(training).name),
         ]  # fmt: skip
-        self.launchers.append(subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True))
+        own = dict(zip(("POD_NAME", "POD_UID"), pod or (), strict=False))
+        environment = {**self.environment, **own}
+        self.launchers.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
         return self.launchers[-1]
+
+    def pod(self, name):
+        """Makes a pod that sleeps, like that of a step that launches; its name and uid."""
+        manifest = window()
+        manifest["metadata"]["name"] = name
+        self.kubectl("apply", "--filename", "-", input=json.dumps(manifest).encode())
+        return name, self.kubectl("get", "pod", name, "--output", "jsonpath={.metadata.uid}").decode()
+
+    def owners(self):
+        """How many owners each training Job has."""
+        selector = "app.kubernetes.io/managed-by=hopline-launcher"
+        found = self.kubectl("get", "jobs", "--selector", selector, "--output", "json")
+        return [len(job["metadata"].get("ownerReferences", [])) for job in json.loads(found)["items"]]
 
     def sweep(self):
         """Ends what a failed test has left: its launcher, then the Jobs."""
@@ -143,7 +161,7 @@ def window():
         "securityContext": {"runAsNonRoot": True, "fsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "hopline"}}],
     }  # fmt: skip
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": WINDOW}, "spec": spec})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": WINDOW}, "spec": spec}
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +181,7 @@ def cluster(tmp_path_factory):
     found.kubectl("config", "set-context", "--current", "--namespace=hopline")
     found.kubectl("apply", "--kustomize", str(OVERLAY))
     found.sweep()
-    found.kubectl("apply", "--filename", "-", input=window().encode())
+    found.kubectl("apply", "--filename", "-", input=json.dumps(window()).encode())
     found.kubectl("wait", "--for=condition=Ready", "--timeout=300s", f"pod/{WINDOW}")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:

@@ -98,3 +98,34 @@ def test_a_training_goes_on_with_one_worker_instead_of_two_and_has_the_same_curv
     assert [step for step, _ in found] == [step for step, _ in expected]
     assert [loss for _, loss in found] == pytest.approx([loss for _, loss in expected], rel=1e-4)
     assert cluster.left() == []
+
+
+@pytest.fixture
+def two_pods(cluster):
+    """The pods of two launchers."""
+    names = ("hopline-test-first", "hopline-test-second")
+    yield [cluster.pod(name) for name in names]
+    cluster.kubectl("delete", "pods", "--ignore-not-found", *names)
+
+
+@pytest.mark.parametrize("terminated", [None, 0, 1], ids=["none", "the first", "the second"])
+def test_of_two_launchers_that_share_a_job_none_takes_anything_from_the_other(
+    cluster, undisturbed, two_pods, terminated
+):
+    training = undisturbed.replace("undisturbed", f"shared-{terminated}")
+    launchers = [cluster.launch(training, steps=LONG, pod=two_pods[0])]
+    until(launchers[0], "targets/s")
+    launchers.append(cluster.launch(training, steps=LONG, pod=two_pods[1]))
+    until(launchers[1], "targets/s")
+    assert cluster.owners() == [2]
+    if terminated is not None:
+        process = launchers.pop(terminated)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+        assert process.returncode == 143
+        cluster.kubectl("delete", "pod", two_pods[terminated][0])  # as Kubeflow does with a run that is terminated
+        assert cluster.owners() == [1]
+    for process in launchers:
+        ended(process)
+    assert int(cluster.weights(training)[0]) > STEPS
+    assert cluster.left() == []
