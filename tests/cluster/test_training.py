@@ -1,5 +1,6 @@
 """Two workers on a real cluster."""
 
+import json
 import signal
 import time
 
@@ -128,4 +129,44 @@ def test_of_two_launchers_that_share_a_job_none_takes_anything_from_the_other(
     for process in launchers:
         ended(process)
     assert int(cluster.weights(training)[0]) > STEPS
+    assert cluster.left() == []
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"secret": "hopline-test-absent"}, 'secret "hopline-test-absent" not found'),
+        ({"image": "hopline-test.invalid/absent:1"}, "hopline-test.invalid/absent:1"),
+        ({"service_account": "hopline-test-absent"}, 'serviceaccount "hopline-test-absent" not found'),
+    ],
+    ids=["secret", "image", "service account"],
+)
+def test_what_is_not_there_ends_the_run_and_is_named(cluster, undisturbed, job, said):
+    process = cluster.launch(undisturbed.replace("undisturbed", "lacking"), **{"claim": "hopline", **job})
+    _, output = process.communicate(timeout=480)
+    assert process.returncode == 2, output
+    assert said in output.partition("workers cannot start: ")[2]
+    assert cluster.left() == []
+
+
+@pytest.fixture
+def limits(cluster):
+    """A quota that counts all that pods ask for and may take, and so refuses whatever does not say it."""
+    counted = ("requests.cpu", "limits.cpu", "requests.memory", "limits.memory", "limits.ephemeral-storage")
+    quota = {"hard": {name: "3" if "cpu" in name else "40Gi" for name in counted}}
+    name, ranges = "hopline-test", [{"type": "Container", "max": {"cpu": "2", "memory": "4Gi"}}]
+    manifests = [
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": quota},
+        {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": name}, "spec": {"limits": ranges}},
+    ]
+    objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}).encode()
+    cluster.kubectl("apply", "--filename", "-", input=objects)
+    yield
+    cluster.kubectl("delete", "--filename", "-", input=objects)
+
+
+def test_in_a_namespace_with_a_quota_and_limits_a_run_is_like_any_other(cluster, undisturbed, limits):
+    training = undisturbed.replace("undisturbed", "counted")
+    ended(cluster.launch(training))
+    assert cluster.weights(training) == cluster.weights(undisturbed)
     assert cluster.left() == []

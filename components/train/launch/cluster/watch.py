@@ -166,7 +166,9 @@ class Watch:
             if pods.is_being_made(pod) and (obstacle := self._mount_of(pod)):
                 return "volume", pods.worker_of(pod), obstacle
         if job.get("status", {}).get("active", 0) < self._workers and (refused := self._refused_pods(found)):
-            return "quota", None, pods.Obstacle(refused, _QUOTA_SECONDS)
+            # An account that is not there comes with no quota that is freed.
+            seconds = pods.SOON_SECONDS if "not found" in refused else _QUOTA_SECONDS
+            return "quota", None, pods.Obstacle(refused, seconds)
         for pod in waiting:
             if obstacle := pods.unscheduled(pod, self._start_seconds):
                 return "node", pods.worker_of(pod), obstacle

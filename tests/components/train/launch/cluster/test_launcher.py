@@ -239,6 +239,14 @@ def test_a_quota_that_refuses_the_pods_is_named_when_waiting_does_not_help(world
     assert world.left == []
 
 
+def test_an_account_that_is_not_there_ends_the_run_within_two_minutes(world):
+    why = 'error looking up service account hopline/absent: serviceaccount "absent" not found'
+    world.cluster.quota = why
+    assert why in world.failure(UserError).message
+    assert 90 < world.paused < 150
+    assert world.left == []
+
+
 def test_a_quota_that_is_free_in_time_does_no_harm(world):
     world.cluster.quota = "exceeded quota"
 
