@@ -23,7 +23,7 @@ from hopline.artifacts import canonical_json, seal
 from hopline.config.corpus import CorpusConfig
 from hopline.config.preprocess import PreprocessConfig
 from hopline.config.section import require
-from hopline.corpus.files import fetch, fingerprint, source_files
+from hopline.corpus.files import SourceFile, fetch, fingerprint, source_files
 from hopline.corpus.local import divide
 from hopline.corpus.stamps import Stamps
 from hopline.schema import (
@@ -68,17 +68,7 @@ def build(
     Raises:
         UserError: the corpus, or what came of it, breaks a rule; the message names it.
     """
-    files = source_files(corpus, scratch)
-    before = Stamps(
-        file.path for file in files if not file.origin
-    )  # taken before the files are read for the first time
-    require(
-        fingerprint(corpus, files) == expected,
-        f"the corpus has changed: its fingerprint is no longer {expected}",
-        "run the pipeline again, from resolve on",
-    )
-    fetch(files, "preprocess")
-    before.add(file.path for file in files if file.origin)
+    files, before = _unchanged_files(corpus, expected, scratch)
     files = with_splits(files, corpus)
     if corpus.documents == "file":
         require_splits({file.split for file in files}, corpus)
@@ -86,7 +76,6 @@ def build(
 
     # TensorFlow and Beam take ten seconds to import: everything that can fail before, has.
     from components.preprocess import passes
-    from components.preprocess.beginnings import beginnings
     from components.preprocess.encode import Encoding
     from components.preprocess.tokenise import write_transform
 
@@ -109,15 +98,8 @@ def build(
     overlaps = _overlaps(folders, tallies, config)
     require_held_out(overlaps, config)
     place(transform, result / TRANSFORM_FOLDER)
-    write_text(result / VOCABULARY_FILE, "".join(f"{word}\n" for word in words))
-    summaries = {split: tally.summary() for split, tally in tallies.items()}
-    for split, overlap in overlaps.items():
-        summaries[split]["in_training"] = overlap.summary()
-    for split, summary in summaries.items():
-        summary["beginnings"] = beginnings(sorted((result / SHARDS_FOLDER).glob(f"{split}-*")))
-    write_text(result / STATISTICS_FILE, canonical_json(summaries) + "\n")
-    profile = profile_of(summaries, words, tokeniser=config.tokeniser, lowercase=config.lowercase)
-    write_text(result / PROFILE_FILE, profile.to_json() + "\n")
+    summaries = _summarised(tallies, overlaps, result)
+    _describe(result, words, summaries, config)
     seal(
         result,
         EXAMPLES,
@@ -139,6 +121,41 @@ def build(
             },
         },
     )
+
+
+def _unchanged_files(corpus: CorpusConfig, expected: str, scratch: Path) -> tuple[list[SourceFile], Stamps]:
+    """The corpus's files, here, with their fingerprint as resolve found it; and their stamps."""
+    files = source_files(corpus, scratch)
+    # Before the files are read for the first time.
+    stamps = Stamps(file.path for file in files if not file.origin)
+    require(
+        fingerprint(corpus, files) == expected,
+        f"the corpus has changed: its fingerprint is no longer {expected}",
+        "run the pipeline again, from resolve on",
+    )
+    fetch(files, "preprocess")
+    stamps.add(file.path for file in files if file.origin)
+    return files, stamps
+
+
+def _summarised(tallies: dict[str, Tally], overlaps: dict[str, Overlap], result: Path) -> dict[str, dict[str, Any]]:
+    """The statistics of each split, for the report and the manifest."""
+    from components.preprocess.beginnings import beginnings
+
+    summaries = {split: tally.summary() for split, tally in tallies.items()}
+    for split, overlap in overlaps.items():
+        summaries[split]["in_training"] = overlap.summary()
+    for split, summary in summaries.items():
+        summary["beginnings"] = beginnings(sorted((result / SHARDS_FOLDER).glob(f"{split}-*")))
+    return summaries
+
+
+def _describe(result: Path, words: list[str], summaries: dict[str, dict[str, Any]], config: PreprocessConfig) -> None:
+    """Writes the vocabulary, the statistics and the profile."""
+    write_text(result / VOCABULARY_FILE, "".join(f"{word}\n" for word in words))
+    write_text(result / STATISTICS_FILE, canonical_json(summaries) + "\n")
+    profile = profile_of(summaries, words, tokeniser=config.tokeniser, lowercase=config.lowercase)
+    write_text(result / PROFILE_FILE, profile.to_json() + "\n")
 
 
 def _recorded(corpus: CorpusConfig) -> dict[str, Any]:

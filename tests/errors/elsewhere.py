@@ -105,7 +105,7 @@ ELSEWHERE |= dict.fromkeys(
         f"{_CONTRACT}require_splits#2", f"{_CONTRACT}require_few_skipped", f"{_CONTRACT}require_vocabulary",
         f"{_CONTRACT}require_vocabulary#2", f"{_CONTRACT}require_contract", f"{_CONTRACT}require_contract#2",
         f"{_CONTRACT}require_contract#3", f"{_CONTRACT}require_contract#4", f"{_CONTRACT}_require_known_words",
-        f"{_CONTRACT}require_held_out", "components/preprocess/examples.py::build",
+        f"{_CONTRACT}require_held_out", "components/preprocess/examples.py::_unchanged_files",
         "components/preprocess/passes.py::_pipeline",
     ],
     _PREPROCESS,
