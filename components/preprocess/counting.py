@@ -5,13 +5,17 @@ most frequent words of all partitions are the most frequent words.
 """
 
 import heapq
+import io
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from components.preprocess.graph import split
 from hopline.schema import RESERVED_WORDS
+from hopline.store.folders import write_bytes
 
 PARTITIONS = 64
 _MANY = 1 << 16  # words, repeats among them, that are held
@@ -83,7 +87,33 @@ def occurrences(block: Block) -> int:
     return int(np.frombuffer(block[1], "<i8").sum())
 
 
-def most_frequent(found: Iterable[Block], most: int, least: int) -> tuple[Block, int]:
+@dataclass(frozen=True)
+class Partition:
+    """What of a partition is kept.
+
+    Attributes:
+        kept: its most frequent words.
+        occurrences: of all its words, kept or not.
+    """
+
+    kept: Block
+    occurrences: int
+
+    def save(self, path: Path) -> None:
+        """Writes it to `path` (NumPy's .npz), whole or not at all: a runner may add the same words up twice at once."""
+        words, counts = (np.frombuffer(data, np.uint8) for data in self.kept)
+        written = io.BytesIO()
+        np.savez(written, words=words, counts=counts, occurrences=np.int64(self.occurrences))
+        write_bytes(path, written.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "Partition":
+        """Reads what `save` wrote."""
+        with np.load(path) as arrays:
+            return cls((arrays["words"].tobytes(), arrays["counts"].tobytes()), int(arrays["occurrences"]))
+
+
+def most_frequent(found: Iterable[Block], most: int, least: int) -> Partition:
     """The words of a partition that occur `least` times or more, at most `most`; and how often all its words occur.
 
     Of equally frequent words the greater are kept, as in vocabularies of TensorFlow Transform.  In no order.
@@ -95,7 +125,7 @@ def most_frequent(found: Iterable[Block], most: int, least: int) -> tuple[Block,
     counts = summed.numpy()
     kept = _chosen(counts, most, least, lambda places: tf.gather(unique, places).numpy().tolist())
     joined = tf.strings.reduce_join(tf.gather(unique, kept), separator="\n").numpy()
-    return (joined, counts[kept].astype("<i8").tobytes()), int(counts.sum())
+    return Partition((joined, counts[kept].astype("<i8").tobytes()), int(counts.sum()))
 
 
 def merge(partitions: Iterable[Block], most: int) -> list[str]:

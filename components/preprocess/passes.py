@@ -1,27 +1,32 @@
-"""The two Beam pipelines: one counts words, the other encodes.  Their elements are ranges and counts, never text.
-
-A worker's `UserError` reaches the driver as a file: runners turn exceptions into text of their own.
-"""
+"""The two Beam pipelines: one counts words, the other encodes.  Their elements are ranges and counts, never text."""
 
 import contextlib
 import functools
 import json
 import shutil
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
-import numpy as np
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, python_sdk_capabilities
 
-from components.preprocess.counting import Block, Totals, WordCounter, blocks, merge, most_frequent, occurrences
+from components.preprocess.counting import (
+    Block,
+    Partition,
+    Totals,
+    WordCounter,
+    blocks,
+    merge,
+    most_frequent,
+    occurrences,
+)
 from components.preprocess.encode import Encoding, Tokeniser, encode
+from components.preprocess.meter import Meter
 from components.preprocess.plan import Range
 from components.preprocess.reading import SOURCES, batches, pieces
 from hopline.config.corpus import CorpusConfig
@@ -29,69 +34,11 @@ from hopline.config.preprocess import PreprocessConfig
 from hopline.corpus.stamps import Stamps
 from hopline.runtime.cpus import usable_cpus
 from hopline.runtime.errors import InternalError, UserError
-from hopline.runtime.process import read_failure, write_failure
-from hopline.runtime.progress import Progress
-from hopline.store.folders import remove_partial, remove_tree, write_json, write_text
+from hopline.store.folders import remove_partial, remove_tree
 
-_POLL_SECONDS = 0.5
 _NAMESPACE = "hopline.preprocess"  # of our counters among Beam's metrics
 _IN_PROCESS = ("FnApiRunner", "apache_beam.runners.portability.fn_api_runner.FnApiRunner")
 _PARALLEL_BYTES = 32 << 20  # of files; less is done by one worker before a second has gained what it costs
-
-
-class Meter:
-    """What workers say to the driver by files in one folder, whatever runner they are under."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def report(self, work: Range, done: int) -> None:
-        """Notes the bytes of the range that are done; a compressed file's text may be longer than the file."""
-        (self._folder / f"{work.index:06}.bytes").write_text(str(min(done, work.size)), encoding="ascii")
-
-    def send(self, work: Range, occurrences: int) -> None:
-        """Notes how many words of the range are handed on."""
-        write_text(self._folder / f"{work.index:06}.sent", str(occurrences))
-
-    @property
-    def sent(self) -> int:
-        """How many words of all ranges were handed on."""
-        return sum(int(path.read_text(encoding="ascii")) for path in self._folder.glob("*.sent"))
-
-    def fail(self, work: Range, error: UserError) -> None:
-        """Leaves the error of a range."""
-        write_failure(self._folder / f"{work.index:06}.json", "preprocess", error)
-
-    @property
-    def failed(self) -> bool:
-        """Whether any range has failed, so that the others need not start."""
-        return any(self._folder.glob("*.json"))
-
-    @contextlib.contextmanager
-    def watching(self, phase: str, total: int) -> Iterator[None]:
-        """Shows progress while the block runs, and then raises the error of the first range that failed."""
-        shutil.rmtree(self._folder, ignore_errors=True)  # of a run that was killed
-        self._folder.mkdir(parents=True)
-        progress, stop = Progress("preprocess", total, "bytes", phase=phase), threading.Event()
-
-        def watch() -> None:
-            while not stop.wait(_POLL_SECONDS):
-                # A file caught between being made and being written is empty.
-                done = sum(int(path.read_text() or 0) for path in self._folder.glob("*.bytes"))
-                progress.update(min(done, total - 1))  # not done before the runner is
-
-        watcher = threading.Thread(target=watch, daemon=True, name="progress")
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-            # Also when the runner failed: without the text of a bad range it may have had nothing to work on.
-            for path in sorted(self._folder.glob("*.json")):
-                if error := read_failure(path):
-                    raise error
-        progress.update(total)
 
 
 def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessConfig, scratch: Path) -> list[str]:
@@ -113,15 +60,14 @@ def count_words(ranges: list[Range], corpus: CorpusConfig, config: PreprocessCon
             | "Partitions" >> beam.GroupByKey()
             | "Add up" >> beam.ParDo(_AddUp(config, found))
         )
-    partitions = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(found.glob("*.json"))]
-    arrived, sent = sum(partition["occurrences"] for partition in partitions), meter.sent
+    partitions = [Partition.load(path) for path in sorted(found.glob("*.npz"))]
+    arrived, sent = sum(partition.occurrences for partition in partitions), meter.sent
     if arrived != sent:
         raise InternalError(
             f"of {sent:,} words of the training text that were counted, {arrived:,} arrived where they are added up",
             remedy=f"run again; if it persists under preprocess.runner = {config.runner}, use another",
         )
-    kept = ((p["words"].encode(), np.array(p["counts"], "<i8").tobytes()) for p in partitions)
-    return merge(kept, config.max_words)
+    return merge([partition.kept for partition in partitions], config.max_words)
 
 
 def encode_all(
@@ -203,10 +149,7 @@ class _AddUp(beam.DoFn):
 
     def process(self, partition: tuple[int, Iterable[Block]]) -> None:
         index, found = partition
-        (words, numbers), total = most_frequent(found, self._most, self._least)
-        counts = np.frombuffer(numbers, "<i8").tolist()
-        entry = {"words": words.decode(), "counts": counts, "occurrences": total}
-        write_json(self._folder / f"{index:03}.json", entry)
+        most_frequent(found, self._most, self._least).save(self._folder / f"{index:03}.npz")
 
 
 class _Encode(beam.DoFn):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.preprocess import counting
-from components.preprocess.counting import Totals, WordCounter, blocks, merge, most_frequent, occurrences
+from components.preprocess.counting import Partition, Totals, WordCounter, blocks, merge, most_frequent, occurrences
 from hopline.model.tokenisers import tokenise
 
 WORD = st.text(st.sampled_from("abé中"), min_size=1, max_size=2)
@@ -33,11 +33,11 @@ def test_any_ranges_give_the_most_frequent_words_in_order(ranges, most, least):
     found = [most_frequent(group, most, least) for group in partitions.values()]
     counts = Counter(word for words in ranges for word in words)
     kept = [(number, word.encode()) for word, number in counts.items() if number >= least]
-    assert merge([block for block, _ in found], most) == [
+    assert merge([partition.kept for partition in found], most) == [
         word.decode() for _, word in sorted(kept, reverse=True)[:most]
     ]
     sent = sum(occurrences(block) for group in partitions.values() for block in group)
-    assert sum(number for _, number in found) == sent == counts.total()
+    assert sum(partition.occurrences for partition in found) == sent == counts.total()
 
 
 def test_the_words_of_texts_are_those_of_the_tokeniser_and_reserved_ones_do_not_count():
@@ -51,9 +51,17 @@ def test_the_words_of_texts_are_those_of_the_tokeniser_and_reserved_ones_do_not_
     assert dict(zip(map(bytes.decode, words), counts, strict=True)) == expected
     kept = {}
     for _, block in blocks(found):
-        (joined, numbers), _ = most_frequent([block], 99, 1)
+        joined, numbers = most_frequent([block], 99, 1).kept
         kept |= dict(zip(joined.decode().split("\n"), np.frombuffer(numbers, "<i8").tolist(), strict=True))
     assert kept == {word: number for word, number in expected.items() if word[0] != "<"}
+
+
+def test_a_partition_is_read_as_it_was_written_also_without_a_word(tmp_path):
+    found = [block for _, block in blocks(totals({"é".encode(): 3, b"a": 1 << 40}))]
+    for number, partition in enumerate([most_frequent(found, 9, 1), most_frequent(found, 9, 1 << 41)]):
+        partition.save(tmp_path / f"{number}.npz")
+        assert Partition.load(tmp_path / f"{number}.npz") == partition
+    assert partition.occurrences == 3 + (1 << 40)
 
 
 def test_many_words_are_settled_on_the_way_and_none_is_lost(monkeypatch):

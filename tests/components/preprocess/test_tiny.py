@@ -59,7 +59,7 @@ class InProcess:
                     words = tokenise(piece.text.decode(), self.tokeniser)
                     totals.add(tf.constant(words, tf.string), tf.ones(len(words), tf.int64))
         partitions = [
-            counting.most_frequent([block], config.max_words, config.min_count)[0]
+            counting.most_frequent([block], config.max_words, config.min_count).kept
             for _, block in counting.blocks(totals)
         ]
         self.words = [*RESERVED_WORDS, *counting.merge(partitions, config.max_words)]
