@@ -30,7 +30,9 @@ WORDS = [
     "ไทย",
     "👩\u200d👧",
 ]
-TEXT = st.lists(st.one_of(st.sampled_from(TROUBLE), st.sampled_from(WORDS), st.characters(codec="utf-8")), max_size=30).map("".join)
+TEXT = st.lists(
+    st.one_of(st.sampled_from(TROUBLE), st.sampled_from(WORDS), st.characters(codec="utf-8")), max_size=30
+).map("".join)
 
 
 @pytest.mark.parametrize(
