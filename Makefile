@@ -43,7 +43,7 @@ TAGS = $(TAG) $(if $(RELEASE),$(VERSION))
 BUILD = docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) --build-arg PIP_INDEX_URL
 
-.PHONY: images image-gpu test-docker test-cluster test-kueue test-browser test-lm-eval
+.PHONY: images image-gpu test-docker test-prism test-cluster test-kueue test-browser test-lm-eval
 images: ## build the images of all steps, tagged by commit (BASE_IMAGE=name@sha256:... and TAG may be set)
 	$(BUILD) --file docker/control.Dockerfile $(TAGS:%=--tag hopline-control:%) .
 	$(BUILD) --file docker/train.Dockerfile $(TAGS:%=--tag hopline-train:%) .
@@ -63,6 +63,12 @@ test-browser: setup ## look at the reports in a browser: needs Chromium
 test-lm-eval: setup ## score a model by the LM Evaluation Harness, which is installed first
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
 	$(BIN)/python -m pytest --durations=15 -m lm_eval
+
+PRISM ?= build/prism/bin/prism
+test-prism: setup ## test preprocessing on Beam's runner Prism, with workers in processes: needs Go (or PRISM may be set)
+	[ -x $(PRISM) ] || GOBIN=$(abspath $(dir $(PRISM))) go install \
+		github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
+	PRISM=$(abspath $(PRISM)) $(BIN)/python -m pytest --durations=15 -m prism
 
 test-cluster: setup ## test on the cluster of KUBECONFIG, which has the image (kind load docker-image hopline-train:...)
 	$(BIN)/python -m pytest --durations=15 -m cluster
@@ -85,7 +91,7 @@ kind-down: ## remove the cluster, and all that it holds
 ##@ While working
 .PHONY: test check docs fmt compile dist mutants bench quality constraints sbom clean
 test: setup ## run the tests: no network, GPU or cluster needed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not kueue and not browser and not lm_eval'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 -m 'not docker and not gpu and not cluster and not kueue and not browser and not lm_eval and not prism'
 
 check: setup ## format, lint, types, import contracts, docs and their site
 	$(BIN)/ruff format --check .

@@ -56,7 +56,7 @@ def _preprocess(options: argparse.Namespace) -> None:
     writable_folder(options.output.parent, "the folder of --output")
     key = content_key(
         corpus=corpus.to_dict(),
-        preprocess=config.to_dict(),
+        preprocess=config.determining(),
         fingerprint=options.fingerprint,
         vocabulary_from=model_id,
         code=code_digest("components.preprocess.__main__", libraries=_LIBRARIES),

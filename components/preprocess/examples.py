@@ -104,7 +104,7 @@ def build(
         result,
         EXAMPLES,
         parents={"vocabulary": vocabulary.model_id} if vocabulary else {},
-        config={corpus.name: _recorded(corpus), config.name: config.to_dict()},
+        config={corpus.name: _recorded(corpus), config.name: config.determining()},
         counts={
             split: {"documents": entry["documents"], "tokens": entry["tokens"], "targets": entry["tokens"]}
             for split, entry in summaries.items()

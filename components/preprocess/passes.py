@@ -220,8 +220,16 @@ def _pipeline(config: PreprocessConfig, ranges: list[Range]) -> Iterator[beam.Pi
             remedy='set preprocess.runner to "FnApiRunner", or install what the other runner needs',
         ) from error
     yield pipeline
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RuntimeError as error:  # in which a portable runner tells any failure, such as the loss of a worker
+        if config.runner in _IN_PROCESS:
+            raise
+        raise InternalError(
+            f"{config.runner} ended the work: {error}",
+            remedy="run again: the ranges that are encoded are kept; if it persists, see the logs of the runner's workers",
+        ) from error
     if counted := counters(result):
         shown = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counted.items())
         print(f"preprocess: counted by Beam: {shown}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The section [preprocess]: how text becomes tokens."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hopline.config.section import Section, at_least, one_of, require
 from hopline.schema import TOKENISERS
@@ -52,3 +53,7 @@ class PreprocessConfig(Section):
                 f"preprocess.{key} is {getattr(self, key)}, but is a share",
                 "set it between 0 and 1",
             )
+
+    def determining(self) -> dict[str, Any]:
+        """What determines the examples: all but where Beam runs, which changes no byte of them."""
+        return {key: value for key, value in self.to_dict().items() if key not in ("runner", "runner_options")}
