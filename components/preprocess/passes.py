@@ -228,7 +228,7 @@ def _pipeline(config: PreprocessConfig, ranges: list[Range]) -> Iterator[beam.Pi
             raise
         raise InternalError(
             f"{config.runner} ended the work: {error}",
-            remedy="run again: the ranges that are encoded are kept; if it persists, see the logs of the runner's workers",
+            remedy="run again: the ranges that are encoded are kept; if it persists, see the logs of the workers",
         ) from error
     if counted := counters(result):
         shown = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counted.items())
