@@ -1,5 +1,6 @@
 """What holds for every test; and buckets of each kind of object store, on servers of their own."""
 
+import os
 import signal
 import threading
 import uuid
@@ -13,6 +14,16 @@ from tests.servers import AmazonServer, GoogleServer, Server
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVERS = {server.scheme: server for server in (GoogleServer, AmazonServer)}
+
+
+@pytest.fixture(autouse=True)
+def environment_of_its_own():
+    """Restores the environment: a program's `main` may set variables of the process, here that of all tests."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
