@@ -1,6 +1,6 @@
-"""How often each word of the training text occurs: counted by range, added up by partition.
+"""How often each word of the training text occurs: counted by range, added up by worker, then by partition.
 
-Only counts travel between workers, as a few blocks of bytes for each range; a word is in one partition always, so the
+Only counts travel between workers, as a few blocks of bytes for many ranges; a word is in one partition always, so the
 most frequent words of all partitions are the most frequent words.
 """
 
@@ -48,6 +48,11 @@ class Totals:
         self._words, self._counts = [tf.constant([], tf.string)], [tf.constant([], tf.int64)]
         self._held = self._distinct = 0
 
+    @property
+    def held(self) -> int:
+        """How many words are in memory, repeats among them."""
+        return self._held
+
     def add(self, words: tf.Tensor, counts: tf.Tensor) -> None:
         """Adds words, string [N], that occur so often, int64 [N]."""
         self._words.append(words)
@@ -64,12 +69,17 @@ class Totals:
         self._held = self._distinct = len(words)
         return words, counts
 
+    def counted(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `settled`, without reserved words, which never count."""
+        words, counts = self.settled()
+        counted = tf.reduce_all(words[:, tf.newaxis] != tf.constant(RESERVED_WORDS), 1)
+        return words[counted], counts[counted]
+
 
 def blocks(totals: Totals) -> Iterator[tuple[int, Block]]:
     """The totals as one block for each partition that has any; reserved words never count."""
-    words, counts = totals.settled()
-    counted = tf.reduce_all(words[:, tf.newaxis] != tf.constant(RESERVED_WORDS), 1)
-    words, numbers = words[counted], counts[counted].numpy().astype("<i8")
+    words, counts = totals.counted()
+    numbers = counts.numpy().astype("<i8")
     partition = tf.strings.to_hash_bucket_fast(words, PARTITIONS).numpy()
     order = np.argsort(partition, kind="stable")
     words, numbers = tf.gather(words, order), numbers[order]
@@ -80,11 +90,6 @@ def blocks(totals: Totals) -> Iterator[tuple[int, Block]]:
                 index,
                 (tf.strings.reduce_join(words[start:end], separator="\n").numpy(), numbers[start:end].tobytes()),
             )
-
-
-def occurrences(block: Block) -> int:
-    """How often the words of a block occur in all."""
-    return int(np.frombuffer(block[1], "<i8").sum())
 
 
 @dataclass(frozen=True)

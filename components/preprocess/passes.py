@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, python_sdk_capabilities
+from apache_beam.transforms.window import GlobalWindows, WindowedValue
 
 from components.preprocess.counting import (
     Block,
@@ -23,7 +24,6 @@ from components.preprocess.counting import (
     blocks,
     merge,
     most_frequent,
-    occurrences,
 )
 from components.preprocess.encode import Encoding, Tokeniser, encode
 from components.preprocess.meter import Meter
@@ -38,6 +38,7 @@ from hopline.store.folders import remove_partial, remove_tree
 
 _NAMESPACE = "hopline.preprocess"  # of our counters among Beam's metrics
 _IN_PROCESS = ("FnApiRunner", "apache_beam.runners.portability.fn_api_runner.FnApiRunner")
+_HELD_WORDS = 1 << 21  # that a worker adds up before it hands them on: some 100 MB
 _PARALLEL_BYTES = 32 << 20  # of files; less is done by one worker before a second has gained what it costs
 
 
@@ -113,17 +114,26 @@ def range_folder(scratch: Path, work: Range) -> Path:
 
 
 class _Count(beam.DoFn):
-    """The words of a range's training text, counted."""
+    """The words of the training text of a worker's ranges, counted.
+
+    Ranges have most of their words in common, and Beam's in-process runner holds all that is handed on, so a worker
+    adds up those of a bundle first.
+    """
 
     def __init__(self, corpus: CorpusConfig, config: PreprocessConfig, meter: Meter) -> None:
         self._corpus, self._config, self._meter = corpus, config, meter
         self._words: WordCounter | None = None
+        self._totals: Totals | None = None
 
     def setup(self) -> None:
         self._words = WordCounter(self._config.tokeniser, lowercase=self._config.lowercase)
 
+    def start_bundle(self) -> None:
+        self._totals = Totals()
+
     def process(self, work: Range) -> Iterator[tuple[int, Block]]:
         assert self._words
+        assert self._totals
         if self._meter.failed:
             return
         done, totals = 0, Totals()
@@ -136,9 +146,17 @@ class _Count(beam.DoFn):
             self._meter.fail(work, error)
             return
         _count_up({"text_bytes": done})
-        found = list(blocks(totals))
-        self._meter.send(work, sum(occurrences(block) for _, block in found))
-        yield from found
+        words, counts = totals.counted()
+        self._totals.add(words, counts)
+        self._meter.send(work, int(counts.numpy().sum()))
+        if self._totals.held > _HELD_WORDS:
+            yield from blocks(self._totals)
+            self._totals = Totals()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        assert self._totals
+        yield from map(GlobalWindows.windowed_value, blocks(self._totals))
+        self._totals = None
 
 
 class _AddUp(beam.DoFn):

@@ -51,6 +51,25 @@ def test_there_are_as_many_workers_as_cpus_where_there_is_text_enough(monkeypatc
     assert runner_options(other, ranges) == ["--region=europe-west1", "--num_workers=9"]
 
 
+@pytest.mark.parametrize(("most", "blocks"), [(passes._HELD_WORDS, 1), (0, 5)])
+def test_a_worker_hands_on_the_words_of_its_ranges_at_once_or_when_it_holds_many(tmp_path, monkeypatch, most, blocks):
+    text = tmp_path / "text"
+    text.write_text("a b b\n" * 9)
+    config = CorpusConfig(train=str(text))
+    ranges = cut([replace(file, split="train") for file in source_files(config, tmp_path)], "file", 6)
+    assert len(ranges) == 5
+    add_up, arrived = passes._AddUp.process, []
+
+    def note(self, partition):
+        arrived.append(list(partition[1]))
+        add_up(self, (partition[0], arrived[-1]))
+
+    monkeypatch.setattr(passes._AddUp, "process", note)
+    monkeypatch.setattr(passes, "_HELD_WORDS", most)
+    assert passes.count_words(ranges, config, PreprocessConfig(), tmp_path) == ["b", "a"]
+    assert [len(found) for found in arrived] == [blocks, blocks]
+
+
 def test_words_that_a_runner_loses_on_the_way_stop_the_run(tmp_path: Path, monkeypatch):
     text = tmp_path / "text"
     text.write_text("a b c d e f\n" * 9)
