@@ -28,8 +28,10 @@ def pool(tmp_path):
         *mounted(tmp_path, writable=True), *owner_of(tmp_path), "--entrypoint", "python3", images.PREPROCESS,
         "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={PORT}",
     )  # fmt: skip
+    answers = f"import socket; socket.create_connection(('localhost', {PORT}), 1)"
     deadline = time.monotonic() + WAIT_SECONDS
-    while "Started worker pool servicer" not in said(name):
+    command = ["docker", "exec", name, "python3", "-c", answers]
+    while subprocess.run(command, check=False, capture_output=True).returncode:
         assert time.monotonic() < deadline, said(name)
         time.sleep(0.2)
     yield name
