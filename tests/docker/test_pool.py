@@ -25,6 +25,7 @@ def pool(tmp_path):
     name = f"hopline-test-{uuid.uuid4().hex[:12]}"
     docker(
         "run", "--detach", "--name", name, "--label", LABEL, *HARDENED, "--network", "none",
+        "--hostname", "localhost",  # the workers are told the name of the program's machine, and must find it
         *mounted(tmp_path, writable=True), *owner_of(tmp_path), "--entrypoint", "python3", images.PREPROCESS,
         "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={PORT}",
     )  # fmt: skip
