@@ -170,7 +170,7 @@ def measure(
     other_reader = Reader.of(champion.folder, champion.manifest) if champion else None
     compared_by = compare.choose_rule(reader, other_reader)
     prepare_devices()
-    stream = load_stream(examples.folder, examples.manifest, split, least=1)
+    stream = load_stream(examples.folder, examples.manifest, split, least=1, scratch=scratch)
     text = examples.folder / schema.TEXT_FOLDER
     documents = read_documents(text, split)
     characters = sum(len(document.text) for document in documents)
@@ -196,7 +196,7 @@ def measure(
         champion=opponent,
         rule=compared_by,
         difference=compare_sides(challenger, opponent, compared_by, documents, rule) if opponent else None,
-        baselines=_baselines(examples, stream, model.manifest.facts["vocabulary_size"]),
+        baselines=_baselines(examples, stream, model.manifest.facts["vocabulary_size"], scratch),
         calibration=calibration(network, stream),
         export_check=check,
     )
@@ -221,8 +221,8 @@ def compare_sides(
     return bootstrap.paired_difference(pairs, margin=margin, confidence=rule.confidence, block=rule.block)
 
 
-def _baselines(examples: Artifact, stream: TokenStream, vocabulary_size: int) -> dict[str, Baseline]:
-    train = load_stream(examples.folder, examples.manifest, "train", least=0)
+def _baselines(examples: Artifact, stream: TokenStream, vocabulary_size: int, scratch: Path) -> dict[str, Baseline]:
+    train = load_stream(examples.folder, examples.manifest, "train", least=0, scratch=scratch)
     return score_baselines(train.ids, stream.ids, vocabulary_size)
 
 

@@ -159,7 +159,8 @@ def _export(
     model = build_model(model_config, vocabulary_size, config)
     set_weights(model, newest.best)
     export(model, folder / TRANSFORM_FOLDER, config.targets, result)
-    write_attention(model, load_stream(folder, examples, "valid", least=1), config.targets, result)
+    valid = load_stream(folder, examples, "valid", least=1, scratch=training)
+    write_attention(model, valid, config.targets, result)
     for name in checkpoint.BESIDE:
         shutil.copy2(training / name, result)
     shutil.copy2(folder / VOCABULARY_FILE, result)

@@ -156,7 +156,9 @@ def work(options: argparse.Namespace) -> None:
             f"train.sequences is {config.sequences}, but must divide evenly among {replicas} devices",
             remedy=f"set train.sequences to a multiple of {replicas}",
         )
-    train, valid = (load_stream(examples, manifest, split, least=config.targets) for split in ("train", "valid"))
+    train, valid = (
+        load_stream(examples, manifest, split, least=config.targets, scratch=scratch) for split in ("train", "valid")
+    )
     stage(stages.COMPILING)
     # It is asked before each step: the second time the first one is done.
     told_to_stop.second = lambda: stage(stages.TRAINING)

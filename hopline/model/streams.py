@@ -5,7 +5,8 @@ tokens before them is cut anywhere in the stream; padding in it ends the memory 
 a target.  So documents need no padding to the window's length, and context never crosses from one to the next.
 """
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +27,15 @@ _FEATURES = {
     "tokens": tf.io.RaggedFeature(tf.int64),
 }
 _RECORDS_AT_ONCE = 1024  # parsed in one call, which costs as much as parsing some hundred records
+_HELD_TOKENS = 64 << 20  # the largest split that is held in memory: 256 MiB, twice that while it is read
 
 
 @dataclass(frozen=True)
 class TokenStream:
-    """A split in memory.
+    """A split.
 
     Attributes:
-        ids: shape (N,), the split's documents, each after one `PAD`.
+        ids: shape (N,), the split's documents, each after one `PAD`; of a large split they are mapped from a file.
         name: what to call it in messages.
     """
 
@@ -43,7 +45,7 @@ class TokenStream:
     @property
     def targets(self) -> int:
         """Number of tokens that are predicted: all but the padding."""
-        return int(np.count_nonzero(self.ids != schema.PAD))
+        return int(np.count_nonzero(self.ids))  # PAD is 0; comparing would make a byte for each token
 
     def windows(self, starts: npt.ArrayLike, memory: int, targets: int) -> Ids:
         """Cuts one window for each start.
@@ -61,27 +63,32 @@ class TokenStream:
         return np.where(inside, self.ids[np.where(inside, index, 0)], schema.PAD).astype(np.int32)
 
 
-def load_stream(examples: Path, manifest: Manifest, split: str, least: int) -> TokenStream:
-    """Reads a split's shards: it is held in memory, four bytes a token (a billion tokens are 4 GB).
+def load_stream(examples: Path, manifest: Manifest, split: str, least: int, *, scratch: Path) -> TokenStream:
+    """Reads a split's shards.
+
+    A split of up to `_HELD_TOKENS` is held in memory, four bytes a token.  A larger one is written to a file without a
+    name in `scratch` and mapped: the system keeps in memory what is used of it, and lets it go where that is short.
 
     Args:
         examples: the folder of the examples.
         manifest: its manifest.
         split: one of `schema.SPLITS`.
         least: the fewest tokens that will do, such as one sequence.
+        scratch: a folder on a disk with four bytes for each token of a large split.
 
     Raises:
         UserError: the split is absent or too short, or a shard is damaged (it is named).
     """
     shards = sorted(name for name in manifest.files if name.startswith(f"{schema.SHARDS_FOLDER}/{split}-"))
-    ids = _join(passage for name in shards for passage in read_shard(examples / name))
+    parts = _joined(passage for name in shards for passage in read_shard(examples / name))
+    recorded = manifest.counts.get(split, {}).get("targets", 0)
+    ids = _mapped(parts, scratch) if recorded > _HELD_TOKENS else np.concatenate([np.zeros(0, np.int32), *parts])
     stream = TokenStream(ids, name=split)
     if stream.targets < least:
         raise UserError(
             f'the split "{split}" has {stream.targets:,} tokens, but one sequence needs {least:,}',
             remedy="give it more text, or use shorter sequences (train.targets)",
         )
-    recorded = manifest.counts[split]["targets"]
     if stream.targets != recorded:
         raise UserError(
             f'the split "{split}" has {stream.targets:,} tokens, but its manifest records {recorded:,}',
@@ -112,16 +119,23 @@ def read_shard(path: Path) -> list[schema.Passage]:
     return passages
 
 
-def _join(passages: Iterable[schema.Passage]) -> Ids:
-    """Passages back to back with a `PAD` before each document.
+def _joined(passages: Iterable[schema.Passage]) -> Iterator[Ids]:
+    """The ids of passages back to back, with a `PAD` before each document.
 
     The look-behind of a shard that begins inside a document repeats what the shard before it held.
     """
-    parts = []
     document = None
     for passage in passages:
         if passage.document != document:
-            parts.append(np.array([schema.PAD], np.int32))
+            yield np.array([schema.PAD], np.int32)
             document = passage.document
-        parts.append(np.asarray(passage.tokens[passage.look_behind :], np.int32))
-    return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        yield np.asarray(passage.tokens[passage.look_behind :], np.int32)
+
+
+def _mapped(parts: Iterable[Ids], folder: Path) -> Ids:
+    """The parts back to back, mapped from a file that has no name: nothing is left of it, however this process ends."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for part in parts:
+            file.write(part.data)
+        file.flush()
+        return np.asarray(np.memmap(file, np.int32, "r"))

@@ -1,5 +1,7 @@
 """The loss over the validation split, shared by the workers."""
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -45,10 +47,10 @@ class Validation:
         """
         replicas = self._strategy.num_replicas_in_sync
         progress = Progress("train", self._stream.targets, "tokens", phase=phase, quiet=self._quiet)
-        batches = list(scoring_windows(self._stream, self._model.memory, self._targets))
+        batches = scoring_windows(self._stream, self._model.memory, self._targets)
         total, count = 0.0, 0
-        for first in range(0, len(batches), replicas):
-            sums, counts = self._score(batches[first : first + replicas])
+        while at_once := list(itertools.islice(batches, replicas)):
+            sums, counts = self._score(at_once)
             total, count = total + sums, count + counts
             progress.update(count, perplexity=perplexity(total / count))
         return total / count

@@ -107,7 +107,9 @@ def use(folder: Path) -> None:
     manifest = artifacts.verify(folder, EXAMPLES)
     size = manifest.facts["vocabulary_size"]
     split = choose_split(manifest, "auto")
-    train, valid, scored = (load_stream(folder, manifest, name, least=1) for name in ("train", "valid", split))
+    train, valid, scored = (
+        load_stream(folder, manifest, name, least=1, scratch=folder) for name in ("train", "valid", split)
+    )
     for baseline in score_baselines(train.ids, scored.ids, size).values():
         assert baseline.nll is None or np.isfinite(baseline.nll)
     assert read_documents(folder / TEXT_FOLDER, split)

@@ -62,8 +62,8 @@ def test_the_manifest_tells_what_the_model_is(trained, examples):
     assert manifest.facts["parameters"] == sum(array.size for array in weights(trained.output))
 
 
-def test_the_best_weights_are_the_ones_exported(trained, examples):
-    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1)
+def test_the_best_weights_are_the_ones_exported(trained, examples, tmp_path):
+    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1, scratch=tmp_path)
     nll = score_stream(keras.saving.load_model(trained.output / "model.keras"), stream, targets=16)
     best = read_manifest(trained.output, "model").facts["best_valid_perplexity"]
     assert np.exp(nll.mean()) == pytest.approx(best, rel=1e-6)
@@ -96,7 +96,7 @@ def test_the_event_file_holds_the_log_once(trained):
 
 
 def test_the_saved_model_scores_raw_text_in_a_fresh_process_without_the_examples(trained, examples, tmp_path):
-    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1)
+    stream = load_stream(examples, read_manifest(examples, EXAMPLES), "valid", least=1, scratch=tmp_path)
     expected = score_stream(keras.saving.load_model(trained.output / "model.keras"), stream, targets=16)
     (shard,) = (examples / "text").glob("valid-*")
     texts = [json.loads(line)["text"] for line in shard.read_text().splitlines()]

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from hopline import schema
 from hopline.artifacts import read_manifest
+from hopline.model import streams
 from hopline.model.streams import TokenStream, load_stream, read_shard
 from hopline.runtime.errors import UserError
 from hopline.schema import MANIFEST, PAD, Passage
@@ -30,7 +31,7 @@ def test_shards_join_to_documents_with_one_padding_before_each(tmp_path):
     for index, passages in enumerate((first, second)):
         write_shard(shards / f"{schema.shard_name('train', index, 2)}.tfrecord", passages)
     manifest = _manifest(tmp_path, tokens=5)
-    assert load_stream(tmp_path, manifest, "train", least=1).ids.tolist() == [PAD, 3, 4, 5, 6, PAD, 7]
+    assert load_stream(tmp_path, manifest, "train", least=1, scratch=tmp_path).ids.tolist() == [PAD, 3, 4, 5, 6, PAD, 7]
 
 
 def _manifest(folder, tokens):
@@ -50,13 +51,31 @@ def test_every_token_of_a_split_is_a_target_once(tmp_path):
         tmp_path, {"train": synthetic_documents(1, 3, 50), "valid": synthetic_documents(2, 2, 30)}
     )
     for split in ("train", "valid"):
-        assert load_stream(tmp_path, manifest, split, least=1).targets == manifest.counts[split]["targets"]
+        stream = load_stream(tmp_path, manifest, split, least=1, scratch=tmp_path)
+        assert stream.targets == manifest.counts[split]["targets"]
+
+
+def test_a_large_split_is_mapped_from_a_file_of_which_nothing_is_left(tmp_path, monkeypatch):
+    examples, scratch = tmp_path / "examples", tmp_path / "scratch"
+    examples.mkdir()
+    scratch.mkdir()
+    manifest = write_examples(examples, {"train": synthetic_documents(1, 3, 50)})
+    held = load_stream(examples, manifest, "train", least=1, scratch=scratch)
+    monkeypatch.setattr(streams, "_HELD_TOKENS", held.targets - 1)
+    mapped = load_stream(examples, manifest, "train", least=1, scratch=scratch)
+    assert isinstance(mapped.ids.base, np.memmap)
+    assert not isinstance(held.ids.base, np.memmap)
+    assert mapped.targets == held.targets
+    starts = [-3, 0, 7, len(held.ids) - 2]
+    np.testing.assert_array_equal(mapped.windows(starts, 5, 4), held.windows(starts, 5, 4))
+    np.testing.assert_array_equal(mapped.ids, held.ids)
+    assert not list(scratch.iterdir())
 
 
 def test_a_split_shorter_than_one_sequence_is_refused(tmp_path):
     manifest = write_examples(tmp_path, {"train": ["a b c\n"], "valid": ["a\n"]})
     with pytest.raises(UserError, match='"valid" has 2 tokens, but one sequence needs 3'):
-        load_stream(tmp_path, manifest, "valid", least=3)
+        load_stream(tmp_path, manifest, "valid", least=3, scratch=tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
@@ -78,4 +97,4 @@ def test_a_stream_that_differs_from_its_manifest_is_refused(tmp_path):
     write_examples(tmp_path, {"train": synthetic_documents(1, 3, 50)})
     (tmp_path / MANIFEST).unlink()
     with pytest.raises(UserError, match="manifest records 5"):
-        load_stream(tmp_path, _manifest(tmp_path, tokens=5), "train", least=1)
+        load_stream(tmp_path, _manifest(tmp_path, tokens=5), "train", least=1, scratch=tmp_path)
