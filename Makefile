@@ -129,12 +129,13 @@ bench: setup ## measure training throughput against the textbook form
 quality: setup ## train and score configs/ptb.toml (TRAIN and VALID name the texts): the table of what models are worth
 	$(BIN)/python -m benchmarks.quality --train $(TRAIN) --valid $(VALID) --output $(OUTPUT)
 
-constraints: setup ## find the pinned versions anew
+constraints: setup ## find the pinned versions anew, and the locks of the images
 	$(BIN)/python -m pip install --quiet uv
 	{ echo '# Every version that `make setup` and the extras gpu, lm-eval and questions install, found by a resolver for Python 3.11 to 3.13.  Made by: make constraints'; \
 		$(BIN)/uv pip compile pyproject.toml --extra dev --extra gpu --extra lm-eval --extra questions --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 		} > build-constraints.partial
 	mv build-constraints.partial constraints.txt
+	$(BIN)/python docker/lock.py
 
 # In an environment of its own: what it needs is no need of ours.
 CYCLONEDX = cyclonedx-bom==7.5.0

@@ -4,20 +4,13 @@
 # An image with Python 3.11 to 3.13, its pip and venv.  Append @sha256:<digest> for a build that can be repeated exactly.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
-# A stage of its own: as long as it prints the same, the next one is found in the builder's cache.
-FROM ${BASE_IMAGE} AS requirements
-WORKDIR /build
-COPY pyproject.toml docker/requirements.py ./
-RUN python3 requirements.py control > requirements.txt
-
 FROM ${BASE_IMAGE} AS build
 # A mirror of the package index; this stage's arguments leave no trace in the image.
 ARG PIP_INDEX_URL
 WORKDIR /build
 RUN python3 -m venv /opt/venv
-COPY constraints.txt ./
-COPY --from=requirements /build/requirements.txt ./
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -r requirements.txt
+COPY docker/control.lock ./
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r control.lock
 # The installer: nothing is installed in a container.
 RUN /opt/venv/bin/pip uninstall --yes --quiet pip
 COPY LICENSE /opt/hopline/

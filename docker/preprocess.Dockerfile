@@ -3,26 +3,13 @@
 # An image with Python 3.11 to 3.13, its pip and venv.  Append @sha256:<digest> for a build that can be repeated exactly.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
-# A stage of its own: as long as it prints the same, the next one is found in the builder's cache.
-FROM ${BASE_IMAGE} AS requirements
-WORKDIR /build
-COPY pyproject.toml docker/requirements.py ./
-RUN python3 requirements.py preprocess > requirements.txt \
-    && python3 requirements.py preprocess --accelerator cpu | sed -n '/^tensorflow-cpu==/p' > smaller.txt
-
 FROM ${BASE_IMAGE} AS build
 # A mirror of the package index; this stage's arguments leave no trace in the image.
 ARG PIP_INDEX_URL
 WORKDIR /build
 RUN python3 -m venv /opt/venv
-COPY constraints.txt ./
-COPY --from=requirements /build/requirements.txt /build/smaller.txt ./
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -r requirements.txt
-# TensorFlow Transform names the build of TensorFlow with code for GPUs; the same version without it is half the size.
-RUN if [ -s smaller.txt ]; then \
-        /opt/venv/bin/pip uninstall --yes --quiet tensorflow \
-        && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps -r smaller.txt; \
-    fi
+COPY docker/preprocess.lock ./
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r preprocess.lock
 # The installer, a C compiler's library and C++ headers: nothing is installed or compiled in a container.
 RUN /opt/venv/bin/pip uninstall --yes --quiet libclang pip \
     && rm -rf /opt/venv/lib/python3*/site-packages/tensorflow/include

@@ -5,21 +5,14 @@
 # An image with Python 3.11 to 3.13, its pip and venv.  Append @sha256:<digest> for a build that can be repeated exactly.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
-# A stage of its own: as long as it prints the same, the next one is found in the builder's cache.
-FROM ${BASE_IMAGE} AS requirements
-ARG ACCELERATOR=cpu
-WORKDIR /build
-COPY pyproject.toml docker/requirements.py ./
-RUN python3 requirements.py train --accelerator "${ACCELERATOR}" > requirements.txt
-
 FROM ${BASE_IMAGE} AS build
 # A mirror of the package index; this stage's arguments leave no trace in the image.
 ARG PIP_INDEX_URL
 WORKDIR /build
 RUN python3 -m venv /opt/venv
-COPY constraints.txt ./
-COPY --from=requirements /build/requirements.txt ./
-RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -r requirements.txt
+ARG ACCELERATOR=cpu
+COPY docker/train-${ACCELERATOR}.lock ./train.lock
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r train.lock
 # The installer, a C compiler's library and C++ headers: nothing is installed or compiled in a container.
 RUN /opt/venv/bin/pip uninstall --yes --quiet libclang pip \
     && rm -rf /opt/venv/lib/python3*/site-packages/tensorflow/include

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from components.images import CONTROL, TRAIN, tag_of
 from components.steps import IMAGES, image_of
@@ -15,7 +16,7 @@ from hopline.runtime.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 BUILT = sorted(set(IMAGES.values()))
-requirements = runpy.run_path(str(ROOT / "docker" / "requirements.py"))["requirements"]
+LOCK = runpy.run_path(str(ROOT / "docker" / "lock.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -51,18 +52,39 @@ def test_the_tag_that_make_gives_is_the_one_that_a_submission_names():
     assert f"--tag hopline-train:{tag_of(git_revision())}" in planned
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "machine", "tensorflow"),
-    [
-        (None, "x86_64", ["tensorflow"]),
-        ("cpu", "x86_64", ["tensorflow-cpu"]),
-        ("cpu", "aarch64", ["tensorflow"]),  # there is no smaller one
-        ("gpu", "x86_64", ["tensorflow", "tensorflow[and-cuda]"]),
-    ],
-)
-def test_an_image_installs_the_tensorflow_that_it_can_use(accelerator, machine, tensorflow):
-    names = [line.partition("==")[0] for line in requirements("train", accelerator, machine)]
-    assert [name for name in names if name.startswith("tensorflow")] == tensorflow
+def locked(image):
+    """What of the image's lock is installed on this system's Python, by machine; each with hashes."""
+    found = {"x86_64": {}, "aarch64": {}}
+    text = Path(f"docker/{image}.lock").read_text().replace("\\\n", "")
+    for line in (line for line in text.splitlines() if not line.startswith("#")):
+        pinned, *hashes = line.split("--hash=")
+        assert hashes
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", value.strip()) for value in hashes), line
+        requirement = Requirement(pinned)
+        for machine, pins in found.items():
+            if not requirement.marker or requirement.marker.evaluate({"platform_machine": machine}):
+                assert requirement.name not in pins
+                pins[requirement.name] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+@pytest.mark.parametrize("image", LOCK["IMAGES"])
+def test_a_lock_has_what_its_image_needs_in_the_versions_of_the_constraints(image):
+    constrained = {}
+    for line in Path("constraints.txt").read_text().splitlines()[1:]:
+        requirement = Requirement(line)
+        constrained.setdefault(requirement.name, set()).add(str(requirement.specifier).removeprefix("=="))
+    for machine, pins in locked(image).items():
+        for line in LOCK["requirements"](image):
+            requirement = Requirement(line)
+            cpu = machine == "x86_64" and requirement.name == "tensorflow" and not image.endswith("-gpu")
+            if cpu or (requirement.marker and not requirement.marker.evaluate({"platform_machine": machine})):
+                continue
+            assert pins[requirement.name] in str(requirement.specifier)
+        assert all(pins[name] in constrained[name] for name in pins if name != "tensorflow-cpu")
+        builds = {name for name in pins if name in ("tensorflow", "tensorflow-cpu")}
+        smaller = machine == "x86_64" and not image.endswith("-gpu")
+        assert builds == (set() if image == "control" else {"tensorflow-cpu" if smaller else "tensorflow"})
 
 
 def test_the_entry_point_becomes_the_program_of_a_step():
