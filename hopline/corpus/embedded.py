@@ -5,6 +5,7 @@ Modules are read with `ast` and never imported.
 """
 
 import ast
+import functools
 import hashlib
 import os
 import sysconfig
@@ -28,14 +29,19 @@ def write(name: str, folder: Path) -> Path:
     """
     target = folder / name.partition(":")[2]
     if not target.exists():
-        documents = _topics() if name == "embedded:python-docs" else _distinct(_topics_and_modules())
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole(target) as temporary:
-            for document, text in documents:
+            for document, text in _documents(name):
                 path = temporary / f"{document}.txt"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     return target
+
+
+@functools.cache
+def _documents(name: str) -> tuple[tuple[str, str], ...]:
+    """Name and text of each document, some 4 MB: parsing the library takes seconds, and a command asks several times."""
+    return tuple(_topics() if name == "embedded:python-docs" else _distinct(_topics_and_modules()))
 
 
 def _topics() -> Iterator[tuple[str, str]]:

@@ -29,6 +29,8 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(folder))
     monkeypatch.setattr(embedded, "_topics", lambda: iter([("with", "The  with statement.\n\nCommon text.\n")]))
 
+    embedded._documents.cache_clear()
+
     def write(**texts):
         for name, text in texts.items():
             path = folder / f"{name.replace('__', '/')}.py"
@@ -37,7 +39,8 @@ def library(tmp_path, monkeypatch):
         root = embedded.write("embedded:python", tmp_path / "scratch")
         return {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in sorted(root.rglob("*.txt"))}
 
-    return write
+    yield write
+    embedded._documents.cache_clear()
 
 
 SOURCE = '''"""Module.
