@@ -40,7 +40,7 @@ def write(name: str, folder: Path) -> Path:
 
 @functools.cache
 def _documents(name: str) -> tuple[tuple[str, str], ...]:
-    """Name and text of each document, some 4 MB: parsing the library takes seconds, and a command asks several times."""
+    """Name and text of each document, some 4 MB.  Parsing the library takes seconds, and a process may ask again."""
     return tuple(_topics() if name == "embedded:python-docs" else _distinct(_topics_and_modules()))
 
 

@@ -12,6 +12,14 @@ from hopline.corpus.files import fingerprint, source_files
 from hopline.runtime.process import child_environment
 
 
+@pytest.fixture(autouse=True)
+def found_anew():
+    """What is found of one library is not what another has."""
+    embedded._documents.cache_clear()
+    yield
+    embedded._documents.cache_clear()
+
+
 def test_the_topics_of_pydoc_are_a_corpus(tmp_path):
     from pydoc_data.topics import topics
 
@@ -29,8 +37,6 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(folder))
     monkeypatch.setattr(embedded, "_topics", lambda: iter([("with", "The  with statement.\n\nCommon text.\n")]))
 
-    embedded._documents.cache_clear()
-
     def write(**texts):
         for name, text in texts.items():
             path = folder / f"{name.replace('__', '/')}.py"
@@ -39,8 +45,7 @@ def library(tmp_path, monkeypatch):
         root = embedded.write("embedded:python", tmp_path / "scratch")
         return {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in sorted(root.rglob("*.txt"))}
 
-    yield write
-    embedded._documents.cache_clear()
+    return write
 
 
 SOURCE = '''"""Module.
