@@ -58,7 +58,8 @@ class OurStep:
         with strategy.scope():
             network = build_model(model, vocabulary, config)
         self.parameters = network.count_params()
-        self._step = TrainStep(strategy, network, config, 1 if on_gpu else lane_count(sequences, threads))
+        lanes = 1 if on_gpu else lane_count(sequences, threads)
+        self._step = TrainStep(strategy, network, config, lanes, on_gpu=on_gpu)
         self._number = 0
 
     def __call__(self) -> float:

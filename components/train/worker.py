@@ -173,6 +173,7 @@ def work(options: argparse.Namespace) -> None:
             model_config=model_config,
             config=config,
             lanes=1 if gpu else lane_count(config.sequences // replicas, threads),
+            on_gpu=gpu,
             sender=sender,
         ).run(stopping=told_to_stop)
 

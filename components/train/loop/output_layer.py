@@ -5,7 +5,9 @@ to z is p - onehot(w).  So the gradients of u, W and b are products of p, and su
 made once, used for all of them and dropped, and the numbers of all targets by all words never exist at the same time.
 
 Matrix products and softmax are TensorFlow's own kernels rather than XLA's, which are a quarter slower here on a CPU
-(docs/experiments.md).  Shape suffixes are those of `hopline.model.network`; N targets.
+(docs/experiments.md).  A GPU has `fused_nll`: XLA makes one kernel of what surrounds the products there, and the target
+words are told apart in it, where a scatter of TensorFlow whose order is to be the same each time goes through the host.
+Shape suffixes are those of `hopline.model.network`; N targets.
 """
 
 import math
@@ -15,6 +17,7 @@ import tensorflow as tf
 from hopline.schema import PAD
 
 NUMBERS_AT_ONCE = 8 << 20  # of the chunk's logits: 32 MiB, and as much again for p
+FUSED_AT_ONCE = 128 << 20  # the same on a GPU: 512 MiB
 _ROWS = 16  # of which a chunk is a multiple, but for the last
 LEAST_TARGETS = 512  # below, a product spends its time on reading W
 _RARE = 1e-30  # below, float32 begins to lose digits of a probability
@@ -35,7 +38,7 @@ def summed_nll(
     Returns:
         The sum; the gradients with respect to u (meaningless where the target is padding), W and, if there is one, b.
     """
-    size, dtype = chunk_size(states_NF.shape[0], table_VF.shape[0]), states_NF.dtype
+    size, dtype = chunk_size(states_NF.shape[0], table_VF.shape[0], NUMBERS_AT_ONCE), states_NF.dtype
     words_VF, real_N = tf.cast(table_VF, dtype), targets_N != PAD
     nll_sum, d_table_FV, d_bias_1V = tf.zeros([]), tf.zeros([]), tf.zeros([])
     d_states: list[tf.Tensor] = []
@@ -63,9 +66,40 @@ def summed_nll(
     return nll_sum, gradients
 
 
-def chunk_size(targets: int, vocabulary_size: int) -> int:
+def fused_nll(
+    states_NF: tf.Tensor, table_VF: tf.Tensor, bias_V: tf.Tensor | None = None, *, targets_N: tf.Tensor
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The same as `summed_nll`, for a GPU; gradients of padding are 0."""
+    size = chunk_size(states_NF.shape[0], table_VF.shape[0], FUSED_AT_ONCE)
+    words_VF = tf.cast(table_VF, states_NF.dtype)
+    of_chunk = tf.function(_fused_chunk, jit_compile=True)
+    chunks = [slice(first, first + size) for first in range(0, states_NF.shape[0], size)]
+    parts = [of_chunk(states_NF[chunk], words_VF, bias_V, targets_N[chunk]) for chunk in chunks]
+    nll_sums, d_states, *d_weights = zip(*parts, strict=True)
+    return tf.add_n(nll_sums), [tf.concat(d_states, 0), *(tf.add_n(d_weight) for d_weight in d_weights)]
+
+
+def _fused_chunk(
+    states_CF: tf.Tensor, words_VF: tf.Tensor, bias_V: tf.Tensor | None, targets_C: tf.Tensor
+) -> list[tf.Tensor]:
+    """Sum of the negative log-likelihoods, and its gradients with respect to u, W and, if there is one, b."""
+    logits_CV = tf.cast(tf.matmul(states_CF, words_VF, transpose_b=True), tf.float32)
+    if bias_V is not None:
+        logits_CV += bias_V
+    real_C1 = (targets_C != PAD)[:, None]
+    at_target_CV = tf.range(words_VF.shape[0])[None] == targets_C[:, None]
+    log_norm_C1 = tf.reduce_logsumexp(logits_CV, axis=-1, keepdims=True)
+    target_CV = tf.where(at_target_CV & real_C1, log_norm_C1 - logits_CV, 0.0)
+    d_logits_CV = tf.where(real_C1, tf.exp(logits_CV - log_norm_C1) - tf.cast(at_target_CV, tf.float32), 0.0)
+    d_low_CV = tf.cast(d_logits_CV, states_CF.dtype)
+    d_table_VF = tf.cast(tf.matmul(d_low_CV, states_CF, transpose_a=True), tf.float32)
+    d_bias = [] if bias_V is None else [tf.reduce_sum(d_logits_CV, axis=0)]
+    return [tf.reduce_sum(target_CV), tf.matmul(d_low_CV, words_VF), d_table_VF, *d_bias]
+
+
+def chunk_size(targets: int, vocabulary_size: int, numbers: int) -> int:
     """How many targets are computed together: chunks of about the same size, whole rows of registers."""
-    chunks = math.ceil(targets / max(LEAST_TARGETS, NUMBERS_AT_ONCE // vocabulary_size))
+    chunks = math.ceil(targets / max(LEAST_TARGETS, numbers // vocabulary_size))
     return _ROWS * math.ceil(targets / chunks / _ROWS)
 
 

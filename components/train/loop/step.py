@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.train.loop.dropout import make_drop
 from components.train.loop.optimizers import Numbers, make_optimizers
-from components.train.loop.output_layer import summed_nll
+from components.train.loop.output_layer import fused_nll, summed_nll
 from hopline.config.train import TrainConfig
 from hopline.model.network import MemoryNetwork
 from hopline.schema import PAD
@@ -60,6 +60,7 @@ class TrainStep:
         config: the optimizer with its average, `clip_norm` and the rates of dropout.
         lanes: into how many equal parts each replica cuts its share of the batch, see `lane_count`.
         steps_per_epoch: for what the configuration counts in epochs.
+        on_gpu: whether the replicas are GPUs.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class TrainStep:
         config: TrainConfig,
         lanes: int = 1,
         steps_per_epoch: int = 1,
+        *,
+        on_gpu: bool = False,
     ) -> None:
         self._strategy = strategy
         self._lanes = lanes
@@ -76,6 +79,7 @@ class TrainStep:
         self._config = config
         self._optimizers = make_optimizers(config, model, steps_per_epoch)
         self._clip_norm = config.clip_norm
+        self._summed_nll = fused_nll if on_gpu else summed_nll
         self._output_dtype = tf.as_dtype(config.precision)
         self._weights = [variable.value for variable in model.trainable_variables]
         self._output_weights = [
@@ -136,7 +140,7 @@ class TrainStep:
             states = [tf.function(self._output_states, jit_compile=True)(*lane) for lane in lanes]
             states_NF = tf.cast(tf.concat(states, axis=0), self._output_dtype)
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
-        loss_sum, output_gradients = summed_nll(*outputs, targets_N=targets_N)
+        loss_sum, output_gradients = self._summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
         count = tf.math.count_nonzero(targets_N != PAD, dtype=tf.float32)
         return [*gradients, tf.stack([loss_sum, count, stopping])]

@@ -47,6 +47,7 @@ class Trainer:
         model_config: the model's shape.
         config: the recipe.
         lanes: see `TrainStep`.
+        on_gpu: see `TrainStep`.
         sender: takes each checkpoint to where the others fetch it; None where they all see `scratch`.
     """
 
@@ -62,6 +63,7 @@ class Trainer:
         model_config: ModelConfig,
         config: TrainConfig,
         lanes: int = 1,
+        on_gpu: bool = False,
         sender: Sender | None = None,
     ) -> None:
         self._strategy = strategy
@@ -73,7 +75,8 @@ class Trainer:
         self._batches = Batches(train, config, model_config.memory)
         with strategy.scope():
             self._model = build_model(model_config, vocabulary_size, config)
-        self._train_step = TrainStep(strategy, self._model, config, lanes, self._batches.steps_per_epoch)
+        steps_per_epoch = self._batches.steps_per_epoch
+        self._train_step = TrainStep(strategy, self._model, config, lanes, steps_per_epoch, on_gpu=on_gpu)
         self._validation = Validation(strategy, self._model, valid, config.targets, quiet=not chief)
         self._state = TrainState(learning_rate=config.learning_rate)
         self._steps = UNKNOWN if config.minutes else config.most_steps(self._batches.steps_per_epoch)
