@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.train.loop.batches import Batches
+from components.train.loop.schedule import average_share, learning_rate
 from components.train.loop.step import TrainStep, lane_count
 from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
@@ -22,14 +23,12 @@ CLIP_NORM, LEARNING_RATE = 50 / 128, 1.28  # of the paper's recipe
 
 
 class OurStep:
-    """The trainer's whole step of one worker, on random tokens: batch, forward, backward, clip, update.
+    """The trainer's whole step of one worker, on random tokens by Zipf's law: batch, forward, backward, clip, update.
 
     Args:
         model: its shape.
-        sequences: in the batch.
-        targets: consecutive ones in each sequence.
+        config: the recipe.
         vocabulary: V, with the padding.
-        precision: "float32" or "bfloat16".
         threads: compute threads, for the number of lanes on a CPU.
         device: where it runs.
     """
@@ -37,29 +36,27 @@ class OurStep:
     def __init__(
         self,
         model: ModelConfig,
-        sequences: int,
-        targets: int,
+        config: TrainConfig,
         vocabulary: int,
-        precision: str = "float32",
         *,
         threads: int = 2,
         device: str = "/cpu:0",
     ) -> None:
-        self.targets = sequences * targets
+        self.targets = config.sequences * config.targets
         self.data_seconds = 0.0
-        config = TrainConfig(sequences=sequences, targets=targets, precision=precision)
         self._config = config
-        random = np.random.Generator(np.random.Philox(1))
-        stream = TokenStream(random.integers(1, vocabulary, STREAM_LENGTH).astype(np.int32), "random")
+        stream = TokenStream(_zipf(vocabulary), "random")
         self._batches = Batches(stream, config, model.memory)
         on_gpu = "gpu" in device.lower()
-        keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" and on_gpu else "float32")
+        keras.config.set_dtype_policy("mixed_bfloat16" if config.precision == "bfloat16" and on_gpu else "float32")
         strategy = tf.distribute.OneDeviceStrategy(device)
         with strategy.scope():
             network = build_model(model, vocabulary, config)
         self.parameters = network.count_params()
-        lanes = 1 if on_gpu else lane_count(sequences, threads)
-        self._step = TrainStep(strategy, network, config, lanes, on_gpu=on_gpu)
+        lanes = 1 if on_gpu else lane_count(config.sequences, threads)
+        steps_per_epoch = self._batches.steps_per_epoch
+        self._steps = config.most_steps(steps_per_epoch)
+        self._step = TrainStep(strategy, network, config, lanes, steps_per_epoch, on_gpu=on_gpu)
         self._number = 0
 
     def __call__(self) -> float:
@@ -70,8 +67,9 @@ class OurStep:
             lambda *_: self._timed(self._batches.windows, sequences),
             lambda *_: self._timed(self._batches.mask_keys, sequences),
             number=self._number,
-            learning_rate=self._config.learning_rate,
+            learning_rate=learning_rate(self._config, self._config.learning_rate, self._number - 1, self._steps),
             stopping=False,
+            average_share=average_share(self._config, self._number - 1, self._steps),
         )
         return result.loss
 
@@ -80,6 +78,13 @@ class OurStep:
         found = source(self._number, 0, sequences)
         self.data_seconds += time.perf_counter() - started
         return found
+
+
+def _zipf(vocabulary: int) -> np.ndarray:
+    """Words drawn so that a word's share falls with its rank: the loss of a model that learns falls too."""
+    shares = 1 / np.arange(1, vocabulary)
+    random = np.random.Generator(np.random.Philox(1))
+    return random.choice(np.arange(1, vocabulary, dtype=np.int32), STREAM_LENGTH, p=shares / shares.sum())
 
 
 class GatherStep:

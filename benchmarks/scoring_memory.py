@@ -76,7 +76,7 @@ def _measure(case: str, vocabulary: int, tokens: int, folder: Path) -> int:
     random = np.random.default_rng(1)
     ids = random.integers(len(schema.RESERVED_WORDS), vocabulary, tokens).astype(np.int32)
     if case == "train":
-        step = OurStep(MODEL, SCORING_SEQUENCES, TARGETS, vocabulary)
+        step = OurStep(MODEL, TrainConfig(sequences=SCORING_SEQUENCES, targets=TARGETS), vocabulary)
         before = _resident()
         for _ in range(max(2, tokens // (SCORING_SEQUENCES * TARGETS))):
             step()

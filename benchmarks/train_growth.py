@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from benchmarks.cases import OurStep
 from components.train.loop import output_layer
 from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
 
 TARGETS = 50
 BATCHES = (16, 32, 64, 128, 256)  # sequences
@@ -31,7 +32,8 @@ def case(options: argparse.Namespace) -> None:
     """Measures one case and prints it as JSON."""
     if options.whole:
         output_layer.NUMBERS_AT_ONCE = sys.maxsize
-    step = OurStep(ModelConfig(memory=options.memory), options.sequences, TARGETS, options.vocabulary)
+    recipe = TrainConfig(sequences=options.sequences, targets=TARGETS)
+    step = OurStep(ModelConfig(memory=options.memory), recipe, options.vocabulary)
     step()  # compiles
     seconds = []
     for _ in range(options.rounds):

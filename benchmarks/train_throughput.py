@@ -14,6 +14,7 @@ ceiling counts useful operations alone (`hopline.config.cost`).  With --json the
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -29,6 +30,7 @@ import tensorflow as tf
 from benchmarks.cases import GatherStep, OurStep, Product
 from hopline.config.cost import useful_operations
 from hopline.config.model import ModelConfig
+from hopline.config.train import TrainConfig
 from pipelines.config.config import Config
 
 VOCABULARY = 10_001
@@ -81,14 +83,15 @@ def measure(size: str, rounds: int, gather_targets: tuple[int, ...], report: Cal
     cases: dict[str, Case] = {
         f"gather, batch {count}": GatherStep(model, count, VOCABULARY) for count in gather_targets
     }
-    ours = {f"ours, {name}": OurStep(model, sequences, targets, VOCABULARY, name) for name in DTYPES}
+    recipe = TrainConfig(sequences=sequences, targets=targets)
+    ours = {f"ours, {name}": OurStep(model, dataclasses.replace(recipe, precision=name), VOCABULARY) for name in DTYPES}
     cases |= ours
     costs = dict.fromkeys(cases, operations)
     if size == "m100_k6":
         for name in RECOMMENDED:
             config = Config.load(CONFIGS / f"{name}.toml")
-            case = f"ours, configs/{name}.toml"
-            cases[case] = OurStep(config.model, config.train.sequences, config.train.targets, VOCABULARY)
+            case = f"ours, configs/{name}.toml, {config.train.precision}"
+            cases[case] = OurStep(config.model, config.train, VOCABULARY)
             costs[case] = useful_operations(config.model, VOCABULARY)
     limits = {
         f"{name} {index}": product

@@ -1,9 +1,12 @@
-"""How many CPUs this process may use: fewer than the machine has, where affinity or a control group bounds it."""
+"""What CPUs this process has: how many it may use, where affinity or a control group bounds it, and what they do."""
 
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+
+_FEATURES = ("flags", "Features")  # as Linux names them on x86 and on Arm
+_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
@@ -17,6 +20,17 @@ def usable_cpus(root: Path = Path("/")) -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def multiplies_bfloat16(root: Path = Path("/")) -> bool:
+    """Whether the CPUs have instructions for products of bfloat16 matrices; without them float32 is the faster.
+
+    Args:
+        root: of the file system that holds /proc; another one in tests.
+    """
+    lines = (line.partition(":") for line in _read(root / "proc/cpuinfo").splitlines())
+    features = {feature for name, _, found in lines if name.strip() in _FEATURES for feature in found.split()}
+    return not _BFLOAT16.isdisjoint(features)
 
 
 def _quotas(root: Path) -> Iterator[float]:

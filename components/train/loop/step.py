@@ -14,6 +14,7 @@ from components.train.loop.optimizers import Numbers, make_optimizers
 from components.train.loop.output_layer import fused_nll, summed_nll
 from hopline.config.train import TrainConfig
 from hopline.model.network import MemoryNetwork
+from hopline.runtime.cpus import multiplies_bfloat16
 from hopline.schema import PAD
 
 _LARGE = 1 << 18  # numbers, from which on a gradient is exchanged by itself
@@ -80,7 +81,8 @@ class TrainStep:
         self._optimizers = make_optimizers(config, model, steps_per_epoch)
         self._clip_norm = config.clip_norm
         self._summed_nll = fused_nll if on_gpu else summed_nll
-        self._output_dtype = tf.as_dtype(config.precision)
+        low = config.precision == "bfloat16" and (on_gpu or multiplies_bfloat16())
+        self._output_dtype = tf.bfloat16 if low else tf.float32
         self._weights = [variable.value for variable in model.trainable_variables]
         self._output_weights = [
             variable.value for variable in (model.logit_table_VF, model.logit_bias_V) if variable is not None

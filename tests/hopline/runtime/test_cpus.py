@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hopline.runtime.cpus import usable_cpus
+from hopline.runtime.cpus import multiplies_bfloat16, usable_cpus
 
 
 @pytest.fixture
@@ -70,3 +70,18 @@ def test_a_process_that_is_bound_to_one_cpu_counts_one():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+@pytest.mark.parametrize(("cpuinfo", "can"), [
+    ("flags\t\t: fpu avx2 avx512f avx512_bf16 fma\n", True), ("flags\t\t: amx_tile amx_bf16\n", True),
+    ("Features\t: fp asimd bf16\n", True), ("flags\t\t: fpu avx2 avx512f fma\n", False),
+    ("bugs\t\t: bf16\n", False), ("", False),
+])  # fmt: skip
+def test_bfloat16_products_need_instructions_of_their_own(tmp_path, cpuinfo, can):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
+    assert multiplies_bfloat16(tmp_path) is can
+
+
+def test_a_machine_that_does_not_say_has_no_bfloat16(tmp_path):
+    assert not multiplies_bfloat16(tmp_path)

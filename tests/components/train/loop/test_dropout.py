@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from components.train.loop.batches import Batches
-from components.train.loop.dropout import RATES, make_drop
+from components.train.loop.dropout import RATES, make_drop, uniform
 from hopline.config.train import TrainConfig
 from hopline.model.network import keep_all
 from hopline.model.streams import TokenStream
@@ -25,6 +25,18 @@ def dropped(keys_B2, place="state", hop=0, **rates):
         return drop(place, tf.ones((len(keys_B2), 50, 40)), tokens_BL=tf.constant(TOKENS[: len(keys_B2)]), hop=hop)
 
     return tf.function(units, jit_compile=True)().numpy()
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 320, 10_001])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_random_numbers_are_those_of_tensorflow_s_philox_as_xla_has_it(count, compiled):
+    seeds = tf.constant([[123, 456], [0, 0], [2**31 - 1, 5 * 65536 + 3]], tf.int32)
+
+    def one_by_one(seeds):
+        return tf.stack([tf.random.stateless_uniform((count,), seed, alg="philox") for seed in tf.unstack(seeds)])
+
+    found = tf.function(uniform, jit_compile=compiled)(seeds, count)
+    np.testing.assert_array_equal(found, tf.function(one_by_one, jit_compile=True)(seeds))
 
 
 def test_a_slot_s_mask_depends_on_the_slot_and_not_on_who_holds_it():

@@ -1,5 +1,6 @@
 """One training step: the recipe's arithmetic, and the same update for any number of replicas."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from components.train.loop import step as step_module
+from components.train.loop.output_layer import summed_nll
 from components.train.loop.schedule import average_share
 from components.train.loop.step import TrainStep, lane_count
 from components.train.state.weights import build_model
@@ -178,3 +180,26 @@ def test_the_clip_acts_and_acting_before_the_exchange_would_have_been_noticed(re
     assert min(runs["one"]["norms"]) > runs["clip_norm"]
     right, wrong = np.array(runs["many"]["first_update"]), np.array(runs["clipped_before_exchange"])
     assert np.abs(right - wrong).max() > 1e-3 * np.abs(right).max()
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "cpu_can", "low"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_the_output_layer_is_in_bfloat16_where_there_are_instructions_for_it(monkeypatch, on_gpu, cpu_can, low):
+    seen = []
+
+    def spied(states_NF, *weights, targets_N):
+        seen.append(states_NF.dtype)
+        return summed_nll(states_NF, *weights, targets_N=targets_N)
+
+    monkeypatch.setattr(step_module, "summed_nll", spied)
+    monkeypatch.setattr(step_module, "fused_nll", spied)
+    monkeypatch.setattr(step_module, "multiplies_bfloat16", lambda: cpu_can)
+    config = dataclasses.replace(RECIPE, precision="bfloat16")
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = build_model(MODEL, V, config)
+    step = TrainStep(strategy, model, config, on_gpu=on_gpu)
+    windows, keys = np.ones((BATCH, M + 1), "int32"), np.zeros((BATCH, 2), "int32")
+    step(lambda *_: windows, lambda *_: keys, number=1, learning_rate=0.1, stopping=False)
+    assert seen == [tf.bfloat16 if low else tf.float32]
