@@ -5,6 +5,11 @@
     done
     python -m benchmarks.quality_by_time hopline-output/runs/*
 
+Trainings of several lengths may come from another machine, a GPU say: each is a point of a line for every --machine,
+at its epochs times the seconds that an epoch takes there.
+
+    python -m benchmarks.quality_by_time RUN --schedule two/log.jsonl five/log.jsonl --machine "2 cores of mine=470"
+
 Beside the curves stand what an n-gram model of the same training text reaches (from the run's evaluation) and, with
 --mark, figures from elsewhere.
 """
@@ -29,10 +34,13 @@ _MARKS = ["the paper's best of ten=118", "tied LSTM with dropout=89.9"]  # Sukhb
 def main() -> None:
     """Draws the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of runs")
+    parser.add_argument("--schedule", nargs="+", default=[], type=Path, metavar="LOG", help="logs of trainings")
+    parser.add_argument("--machine", action="append", default=[], metavar="NAME=SECONDS", help="of an epoch there")
     parser.add_argument("--mark", action="append", metavar="NAME=PERPLEXITY", help=f"lines beside ({_MARKS})")
     parser.add_argument("--picture", type=Path, default=PICTURE, help="to write")
     options = parser.parse_args()
+    machines = [machine.rsplit("=", 1) for machine in options.machine]
     marks = dict(mark.rsplit("=", 1) for mark in options.mark or _MARKS)
     lines = {name: float(value) for name, value in marks.items()}
     with mpl.rc_context(STYLE):
@@ -49,6 +57,13 @@ def main() -> None:
             baselines = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["baselines"]
             if "kneser_ney_5" in baselines:
                 lines["Kneser-Ney 5-gram"] = baselines["kneser_ney_5"]["perplexity"]
+        trained = sorted(length_and_best(log) for log in options.schedule)
+        for name, seconds in machines:
+            minutes = [epochs * float(seconds) / 60 for epochs, _ in trained]
+            axes.plot(minutes, [best for _, best in trained], marker="o", markersize=5, linestyle=":", label=name)
+            ends.append(minutes[-1])
+        if machines:
+            axes.legend(loc="upper right", fontsize=8.5)
         for name, value in lines.items():
             axes.axhline(value, color="#8c959f", linewidth=1, linestyle="--")
             axes.annotate(f"{name}: {value:.1f}", (max(ends), value), (0, -11), textcoords="offset points", ha="right",
@@ -59,6 +74,12 @@ def main() -> None:
         axes.set_xlabel("minutes of training")
         axes.set_title("Perplexity on validation (lower is better)", loc="left", fontsize=10)
         figure.savefig(options.picture, dpi=110)
+
+
+def length_and_best(log: Path) -> tuple[float, float]:
+    """Of a training its epochs and its best perplexity on validation."""
+    last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    return last["epoch"], min(curve(log)[1])
 
 
 def curve(log: Path) -> tuple[list[float], list[float]]:

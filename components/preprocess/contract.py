@@ -40,13 +40,13 @@ def require_few_skipped(skipped: Sequence[Skipped], corpus: CorpusConfig) -> int
     lines = sum(part.lines for part in skipped)
     if lines:
         first = next(part.first for part in skipped if part.first)
-        told = f"{lines:,} lines are no documents and were left out, the first because {first}"
+        message = f"{lines:,} lines are no documents and were left out, the first because {first}"
         require(
             lines <= corpus.skip_lines,
-            f"{told}; corpus.skip_lines allows {corpus.skip_lines:,}",
+            f"{message}; corpus.skip_lines allows {corpus.skip_lines:,}",
             "correct the lines, or allow more",
         )
-        print(f"preprocess: {told}", file=sys.stderr)
+        print(f"preprocess: {message}", file=sys.stderr)
     return lines
 
 

@@ -6,7 +6,7 @@
     types     difference of the shares of different words among equally many words
     lengths   greatest difference of the cumulative distributions of document lengths (Kolmogorov-Smirnov)
 
-Two samples of one and the same text differ too: that distance by chance, for independent draws, is told beside the
+Two samples of one and the same text differ too: that distance by chance, for independent draws, is given beside the
 distance and never counts against the corpus.  Words of real text come in clusters, so two parts of one corpus differ
 by a few times as much.
 """
@@ -34,13 +34,13 @@ class Measure:
 
     Attributes:
         name: `preprocess.max_drift_<name>` limits it.
-        told: both figures, in words; or why there are none.
+        label: both figures, in words; or why there are none.
         distance: from 0 to 1; None if it could not be measured.
         chance: what of it two samples of one text would have.
     """
 
     name: str
-    told: str
+    label: str
     distance: float | None = None
     chance: float = 0.0
 
@@ -91,7 +91,7 @@ def drift(ours: Profile, theirs: Profile | None, version: int) -> Drift:
 
 
 def require_no_drift(found: Drift, config: PreprocessConfig) -> None:
-    """The corpus is no further from the champion's than the configuration allows; what cannot be told is a warning.
+    """The corpus is no further from the champion's than the configuration allows; what cannot be measured is a warning.
 
     Raises:
         UserError: it is; the message has the figures.
@@ -100,19 +100,18 @@ def require_no_drift(found: Drift, config: PreprocessConfig) -> None:
         limit = measure.limit(config)
         if measure.distance is None:
             if limit < 1:
-                print(f"preprocess: warning: preprocess.max_drift_{measure.name}: {measure.told}", file=sys.stderr)
+                print(f"preprocess: warning: preprocess.max_drift_{measure.name}: {measure.label}", file=sys.stderr)
             continue
         require(
             not measure.broken(config),
-            f"the corpus has drifted from that of champion {found.version}: {measure.told}: {_figures(measure)}, but "
+            f"the corpus has drifted from that of champion {found.version}: {measure.label}: {_figures(measure)}, but "
             f"preprocess.max_drift_{measure.name} allows {limit:g}",
             f"check that [corpus] names the text that is meant; if it does, raise preprocess.max_drift_{measure.name}, "
             "or use another --output with its own registry",
         )
-    told = "; ".join(f"{item.told}: {_figures(item)}" for item in found.measures if item.distance is not None)
-    print(
-        f"preprocess: beside the corpus of champion {found.version}: {told or found.measures[0].told}", file=sys.stderr
-    )
+    compared = "; ".join(f"{item.label}: {_figures(item)}" for item in found.measures if item.distance is not None)
+    compared = compared or found.measures[0].label
+    print(f"preprocess: beside the corpus of champion {found.version}: {compared}", file=sys.stderr)
 
 
 def _figures(measure: Measure) -> str:
@@ -130,8 +129,8 @@ def _words(ours: Profile, theirs: Profile) -> tuple[Measure, tuple[Changed, ...]
         Changed(names[number], _MILLION * float(before[number]), _MILLION * float(now[number])) for number in greatest
     )
     named = ", ".join(f"{item.word!r} {item.before:,.0f} \N{RIGHTWARDS ARROW} {item.now:,.0f}" for item in changed[:3])
-    told = f"word frequencies (of a million words, {named})"
-    return Measure("words", told, distance, min(chance, distance)), changed
+    label = f"word frequencies (of a million words, {named})"
+    return Measure("words", label, distance, min(chance, distance)), changed
 
 
 def _shares(profile: Profile, names: list[str]) -> np.ndarray:
@@ -162,8 +161,8 @@ def _types(ours: Profile, theirs: Profile) -> Measure:
     if not sizes:
         return Measure("types", "different words: not compared, for one of the texts has too few words")
     before, now = theirs.type_ratios[max(sizes)], ours.type_ratios[max(sizes)]
-    told = f"different words among {max(sizes):,} {before:.1%} \N{RIGHTWARDS ARROW} {now:.1%}"
-    return Measure("types", told, abs(now - before))
+    label = f"different words among {max(sizes):,} {before:.1%} \N{RIGHTWARDS ARROW} {now:.1%}"
+    return Measure("types", label, abs(now - before))
 
 
 def _lengths(ours: Profile, theirs: Profile) -> Measure:
@@ -179,8 +178,8 @@ def _lengths(ours: Profile, theirs: Profile) -> Measure:
     reached = [np.cumsum([side.get(edge, 0) for edge in edges]) / sum(side.values()) for side in (before, now)]
     distance = float(np.abs(reached[0] - reached[1]).max())
     chance = math.sqrt(math.pi / 2) * math.log(2) * math.sqrt(sum(1 / number for number in numbers))  # its mean
-    told = f"document lengths, at the median {_median(before):,} \N{RIGHTWARDS ARROW} {_median(now):,} tokens or more"
-    return Measure("lengths", told, distance, min(chance, distance))
+    label = f"document lengths, at the median {_median(before):,} \N{RIGHTWARDS ARROW} {_median(now):,} tokens or more"
+    return Measure("lengths", label, distance, min(chance, distance))
 
 
 def _median(lengths: Mapping[int, int]) -> int:

@@ -77,13 +77,13 @@ def _leaks(statistics: Mapping[str, Any], config: PreprocessConfig) -> Iterator[
 def _drifts(drift: Drift | None, config: PreprocessConfig) -> Iterator[Finding]:
     for measure in drift.measures if drift else ():
         limit = measure.limit(config)
-        figure, notable = measure.told, ""
+        figure, notable = measure.label, ""
         if measure.distance is not None:
             figure = f"{measure.distance:.4f}" + (f" ({measure.chance:.4f} by chance)" if measure.chance else "")
             if measure.distance - measure.chance > _NOTABLE_DRIFT and drift:
-                notable = f"The corpus is not like that of champion {drift.version}: {measure.told}: distance {figure}"
+                notable = f"The corpus is not like that of champion {drift.version}: {measure.label}: distance {figure}"
         elif limit < 1:
-            notable = f"preprocess.max_drift_{measure.name} is set, but {measure.told}"
+            notable = f"preprocess.max_drift_{measure.name} is set, but {measure.label}"
         rule = f"drift from the champion's corpus: {measure.name}"
         yield Finding(rule, figure, f"preprocess.max_drift_{measure.name}", f"{limit:g}" if limit < 1 else "", notable)
 

@@ -20,7 +20,7 @@ class Segment:
         path: where the file is.
         split: the split of all its documents, or "" where each document's text decides.
         start: the first byte.
-        end: the byte behind the last one; -1 for the end of a compressed file.
+        end: the byte after the last one; -1 for the end of a compressed file.
         whole: whether the segment is the whole file.
     """
 
@@ -83,7 +83,7 @@ def _segments(file: SourceFile, documents: str, shard_bytes: int) -> Iterator[Se
     parts = -(-file.size // shard_bytes)
     start = 0
     for part in range(1, parts + 1):
-        # A part may end far behind its due place (a long line, a long document): the next ones then vanish.
+        # A part may end far past its due place (a long line, a long document): the next ones then vanish.
         due = file.size * part // parts
         if due <= start:
             continue
@@ -93,16 +93,16 @@ def _segments(file: SourceFile, documents: str, shard_bytes: int) -> Iterator[Se
 
 
 def _boundary(file: SourceFile, documents: str, position: int) -> int:
-    """The first place at or behind `position` at which the file may be cut, or the file's size."""
+    """The first place at or after `position` at which the file may be cut, or the file's size."""
     with open_source(file.path) as stream:
         stream.seek(position)
         if documents == "file":
             while block := stream.read(_BLOCK_BYTES):
-                # Text without line ends within sight, such as text8, is cut behind a space: no token is hurt.
+                # Text without line ends within sight, such as text8, is cut after a space: no token is hurt.
                 if found := block.find(b"\n") + 1 or block.find(b" ") + 1:
                     return min(stream.tell() - len(block) + found, file.size)
             return file.size
-        stream.readline()  # the rest of a line, of which nothing can be told
+        stream.readline()  # the rest of a line that may begin anywhere
         while documents == "blank-line" and (line := stream.readline()) and line.strip():
             pass
         return min(stream.tell(), file.size)

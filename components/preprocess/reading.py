@@ -144,12 +144,12 @@ def _require_content(segment: Segment) -> None:
 def _file(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
     """The segment as a part of one document."""
     length = segment.end - first if segment.end >= 0 else -1
-    behind = first
+    end = first
     for offset, text in _cut(stream, first, length, str(segment.path)):
-        behind = offset + len(text)
+        end = offset + len(text)
         yield Piece(segment, segment.split, segment.file, offset, _text(segment, offset, text, config))
-    if behind < segment.end:
-        raise EOFError(f"it ends at byte {behind:,}, but had {segment.end:,} or more when the run began")
+    if end < segment.end:
+        raise EOFError(f"it ends at byte {end:,}, but had {segment.end:,} or more when the run began")
 
 
 def _paragraphs(segment: Segment, stream: BinaryIO, first: int, config: CorpusConfig) -> Iterator[Piece]:
@@ -221,7 +221,7 @@ def _lines(segment: Segment, stream: BinaryIO, offset: int) -> Iterator[tuple[in
 
 
 def _cut(stream: BinaryIO, offset: int, length: int, bounded: str = "") -> Iterator[tuple[int, bytes]]:
-    """Reads `length` bytes (-1: all) in parts that end behind a line end or, in a long line, behind a space.
+    """Reads `length` bytes (-1: all) in parts that end after a line end or, in a long line, after a space.
 
     Raises:
         UserError: there is none in `RUN_BYTES`; not where the name of the text, `bounded`, is empty.

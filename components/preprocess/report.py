@@ -55,9 +55,9 @@ def render(
 
 def _contract(found: list[Finding]) -> str:
     notable = [finding.notable for finding in found if finding.notable]
-    told = f"{len(notable)} worth knowing" if notable else "nothing of note"
+    summary = f"{len(notable)} worth knowing" if notable else "nothing of note"
     rows = [[finding.rule, finding.figure, _limit(finding)] for finding in found]
-    lead = f'<div class="lead"><b>The data contract holds</b>: {told}.{bullets(notable).text}</div>'
+    lead = f'<div class="lead"><b>The data contract holds</b>: {summary}.{bullets(notable).text}</div>'
     return f"{lead}\n<h2>Its rules</h2>\n" + table(["rule", "found", "limit"], rows)
 
 
@@ -93,7 +93,7 @@ def _drift(drift: Drift | None) -> str:
             measure.name,
             NONE if measure.distance is None else f"{measure.distance:.4f}",
             NONE if measure.distance is None else f"{measure.chance:.4f}",
-            measure.told,
+            measure.label,
         ]
         for measure in drift.measures
     ]

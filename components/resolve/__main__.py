@@ -71,7 +71,7 @@ def require_comparable(registry: Registry, champion: Champion, config: Preproces
 def _vectors(model: ModelConfig) -> str:
     """What tells the content of `model.pretrained` from another's, once all of it was read; "" for none.
 
-    A damaged file, or one of another width, is told of here: before text is prepared and workers are started.
+    A damaged file, or one of another width, is reported here: before text is prepared and workers are started.
     """
     if not model.pretrained:
         return ""

@@ -64,7 +64,7 @@ def train(options: argparse.Namespace) -> None:
         config = dataclasses.replace(config, start="random")
     start_from = options.start_from if config.start == "champion" else ""
     examples = artifacts.verify(options.examples, EXAMPLES)
-    if start_from:  # a champion has learned what vectors would have told it
+    if start_from:  # a champion has learned what vectors would have taught it
         model_config = dataclasses.replace(model_config, pretrained="")
     vectors = _located_vectors(model_config, options)
     key = artifacts.content_key(

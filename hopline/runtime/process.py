@@ -192,7 +192,7 @@ def _passing_on_termination(child: "subprocess.Popen[bytes]") -> Iterator[None]:
 def _start_time(pid: int) -> str:
     """The process's start time in clock ticks, which tells a reused pid apart; "" where /proc is missing."""
     try:
-        # The command name, in parentheses, may hold spaces: count fields from behind it.
+        # The command name, in parentheses, may hold spaces: count fields from its end.
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
     except OSError:
         return ""

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 UNKNOWN = 1 << 62  # steps, while it is not known how many fit: no schedule falls yet
 _COMPILING = 5  # first steps, which say nothing about the others
-_MEASURED = 30  # steps behind them
+_MEASURED = 30  # steps after them
 # A validation's token costs about half of a training's target (a forward pass of two passes and an update).
 _VALIDATION_COST = 0.5
 

@@ -62,7 +62,7 @@ def mean_attention(model: MemoryNetwork, stream: TokenStream, targets: int, samp
     compiled = tf.function(_attention_sums, jit_compile=True)
     sums_KS, total = np.zeros((model.hops, model.slots)), 0
     for first in range(0, len(starts), SCORING_SEQUENCES):
-        # The last group is filled up with windows behind the end, of padding alone: one shape, compiled once.
+        # The last group is filled up with windows past the end, of padding alone: one shape, compiled once.
         group = np.full(SCORING_SEQUENCES, len(counted_N) + model.memory)
         part = starts[first : first + SCORING_SEQUENCES]
         group[: len(part)] = part

@@ -79,7 +79,7 @@ def _generate(
         `hopline.model.generation.Draw` says how; `stop`, shape (Z,), are words that end a text, a newline `<eos>`.
 
         Returns:
-            words, ids and log_probabilities (nats), each (D, N), N <= tokens, empty behind a text's end; lengths
+            words, ids and log_probabilities (nats), each (D, N), N <= tokens, empty after a text's end; lengths
             (D,); the likeliest words at each place, alternatives and alternative_log_probabilities, (D, N, C);
             context and ended, with which `extend` goes on.
         """

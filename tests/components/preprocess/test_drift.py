@@ -75,7 +75,7 @@ def test_a_text_that_is_longer_but_no_richer_has_no_other_share_of_different_wor
     short, long = sample(zipf(), 12_000, 1), sample(zipf(), 400_000, 2)
     types = measures(drift(long, short, 1))["types"]
     assert types.distance < 0.002
-    assert "10,000" in types.told
+    assert "10,000" in types.label
     flat = np.full(TYPES, 1 / TYPES)
     assert measures(drift(sample(flat, 5_000, 1), sample(zipf(2), 5_000, 2), 1))["types"].distance > 0.1
 
@@ -98,7 +98,7 @@ def test_the_split_whose_unknown_words_changed_most_decides():
     theirs.unknown_rates["train"] = ours.unknown_rates["train"]
     unknown = measures(drift(ours, theirs, 1))["unknown"]
     assert unknown.distance == pytest.approx(1_000 / 11_000)
-    assert "valid" in unknown.told
+    assert "valid" in unknown.label
 
 
 def test_document_lengths_compare_by_their_distributions():
@@ -134,7 +134,7 @@ def test_each_distance_has_a_limit_of_its_own_and_the_error_has_the_figures(name
     assert f"preprocess.max_drift_{name} allows 0.01" in message
     assert "champion 7" in message
     assert f"{measures(found)[name].distance:.4f}" in message
-    assert measures(found)[name].told in message
+    assert measures(found)[name].label in message
 
 
 def test_chance_never_counts_against_a_corpus():

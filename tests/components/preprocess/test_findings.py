@@ -56,7 +56,7 @@ def test_lines_that_were_left_out_are_noted():
 
 
 def test_drift_is_noted_beyond_a_tenth_and_beyond_chance():
-    near, far = Measure("words", "told", 0.3, 0.25), Measure("words", "told", 0.3, 0.01)
+    near, far = Measure("words", "as it is", 0.3, 0.25), Measure("words", "as it is", 0.3, 0.01)
     assert notable(drift=Drift(4, (near,))) == []
     (note,) = notable(drift=Drift(4, (far,)))
     assert "champion 4" in note

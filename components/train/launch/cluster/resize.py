@@ -64,7 +64,7 @@ def remember(training: Path | str, workers: int | None) -> None:
 
 
 class Requests:
-    """Reads from Jobs how many workers are asked for, as far as that is `allowed`; what is not is told once."""
+    """Reads from Jobs how many workers are asked for, as far as that is `allowed`; what is not is reported once."""
 
     def __init__(self, allowed: Callable[[int], bool]) -> None:
         self._allowed = allowed

@@ -55,7 +55,7 @@ class Watch:
         self._together: list[pods.WorkerFailure] = []  # failures that have not been reported yet
         self._settling = 0.0  # seconds since the first of them
         self._blamed: list[pods.WorkerFailure] = []  # the first of each time that workers failed
-        self._told = ""
+        self._said = ""
         self._since: dict[str, float] = {}  # seconds since each kind of obstacle keeps workers from starting
         self._looks = self._queue_looks = 0
         self._unmounted: pods.Obstacle | None = None
@@ -140,15 +140,15 @@ class Watch:
     def _note_obstacles(self, job: Manifest, found: list[Manifest]) -> None:
         kind, worker, obstacle = self._obstacle(job, found)
         self._since = {kind: self._since.get(kind, 0.0)} if obstacle else {}
-        told = f"{f'worker {worker}: ' if worker is not None else ''}{obstacle.why}" if obstacle else ""
+        message = f"{f'worker {worker}: ' if worker is not None else ''}{obstacle.why}" if obstacle else ""
         if obstacle and obstacle.seconds and self._since[kind] >= obstacle.seconds:
             raise UserError(
-                f"workers cannot start: {told}",
+                f"workers cannot start: {message}",
                 remedy="correct [job] (image, secret, resources, start_seconds) or the cluster as the message says",
             )
-        if told and told != self._told:
-            print(f"train: waits for the cluster: {told}", file=sys.stderr)
-        self._told = told
+        if message and message != self._said:
+            print(f"train: waits for the cluster: {message}", file=sys.stderr)
+        self._said = message
 
     def _obstacle(self, job: Manifest, found: list[Manifest]) -> tuple[str, int | None, pods.Obstacle | None]:
         """What keeps workers from starting, of which kind and which worker; the kind that is an error first."""
