@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.train.loop.batches import Batches
-from components.train.loop.schedule import average_share, learning_rate
+from components.train.loop.schedule import average_share, drop_share, learning_rate
 from components.train.loop.step import TrainStep, lane_count
 from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
@@ -70,6 +70,7 @@ class OurStep:
             learning_rate=learning_rate(self._config, self._config.learning_rate, self._number - 1, self._steps),
             stopping=False,
             average_share=average_share(self._config, self._number - 1, self._steps),
+            drop_share=drop_share(self._config, self._number - 1, self._batches.steps_per_epoch),
         )
         return result.loss
 

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from components.train.launch.local import cluster, reserved_ports
 from components.train.loop.batches import Batches
-from components.train.loop.step import TrainStep, lane_count
+from components.train.loop.step import Inputs, TrainStep, lane_count
 from components.train.state.weights import build_model
 from components.train.worker import make_strategy
 from hopline.config.model import ModelConfig
@@ -59,7 +59,7 @@ def serve(options: argparse.Namespace) -> None:
         number += 1
         step(windows, mask_keys, number=number, learning_rate=config.learning_rate, stopping=False)
 
-    inputs = (tf.constant(windows(0, 1)), tf.constant(mask_keys(0, 1)), tf.constant(0.0))
+    inputs = (tf.constant(windows(0, 1)), tf.constant(mask_keys(0, 1)), Inputs(tf.constant(0.0), tf.constant(1.0)))
     packed = tf.function(lambda: strategy.run(step.packed_gradients, args=inputs))()
     acts = {"step": train, "exchange": tf.function(lambda: step.exchange(packed))}
     flat = tf.nest.flatten(packed, expand_composites=True)

@@ -53,6 +53,7 @@ class TrainConfig(Section):
     drop_read: float = 0.0  # of the units of what a hop reads
     drop_state: float = 0.0  # of the units of the last state
     drop_shared: bool = False  # one mask of units for all positions of a sequence (Gal and Ghahramani 2016)
+    drop_warmup_epochs: float = 0.0  # over which the rates rise in a line from 0 (Morerio et al. 2017)
     # What else is validated and kept where it is better: "ema" (exponential moving average of the weights), "tail"
     # (their mean over the last third of all steps), or "none".
     average: str = "none"
@@ -81,6 +82,7 @@ class TrainConfig(Section):
         self._check_update_rule()
         for key in DROP_KEYS:
             fraction(f"train.{key}", getattr(self, key))
+        at_least("train.drop_warmup_epochs", self.drop_warmup_epochs, 0)
         one_of("train.average", self.average, ("none", "ema", "tail"))
         fraction("train.ema_decay", self.ema_decay)
         require(

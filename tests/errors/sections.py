@@ -92,6 +92,7 @@ SECTIONS: list[tuple[type[Section], Values, Values]] = [
     (TrainConfig, {"sampling": "sorted"}, {"sampling": "shuffled"}),
     (TrainConfig, {"precision": "float16"}, {"precision": "bfloat16"}),
     (TrainConfig, {"drop_words": 1.0}, {"drop_words": 0.9}),
+    (TrainConfig, {"drop_warmup_epochs": -0.5}, {"drop_warmup_epochs": 0.5}),
     (TrainConfig, {"average": "mean"}, {"average": "ema"}),
     (TrainConfig, {"ema_decay": 1.0}, {"ema_decay": 0.99}),
     (TrainConfig, {"average": "tail"}, {"average": "tail", "schedule": "constant"}),

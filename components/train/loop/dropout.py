@@ -32,7 +32,7 @@ _SCRAMBLE = (0x3EC8F720, 0x02461E29)  # TensorFlow's key for making a key and ha
 _BITS = 23  # of a random number
 
 
-def make_drop(config: TrainConfig, keys_B2: tf.Tensor, vocabulary_size: int) -> Drop:
+def make_drop(config: TrainConfig, keys_B2: tf.Tensor, vocabulary_size: int, share: tf.Tensor | float = 1.0) -> Drop:
     """What drops units of `MemoryNetwork` and scales those that it keeps by 1 / (1 - rate).
 
     A mask is a function of its slot's key, the place and the hop.
@@ -41,12 +41,14 @@ def make_drop(config: TrainConfig, keys_B2: tf.Tensor, vocabulary_size: int) -> 
         config: the rates; with `drop_shared` a sequence has one mask for all its positions.
         keys_B2: int32, a key for each slot of the batch (`Batches.mask_keys`).
         vocabulary_size: V, how many word types there are.
+        share: what the rates are multiplied by.
     """
     if not any(getattr(config, key) for key in DROP_KEYS):
         return keep_all
 
-    def kept(shape: tuple[int, ...], rate: float, place: str, hop: int) -> tf.Tensor:
+    def kept(shape: tuple[int, ...], full_rate: float, place: str, hop: int) -> tf.Tensor:
         """1 / (1 - rate) where the mask keeps, else 0; one of `shape` for each slot of the batch."""
+        rate = full_rate * share
         own_B2 = keys_B2 + tf.constant([0, _MOST_HOPS * _PLACES.index(place) + hop])
         numbers = tf.reshape(uniform(own_B2, math.prod(shape)), (-1, *shape))
         return tf.where(numbers >= rate, 1 / (1 - rate), 0.0)

@@ -1,4 +1,4 @@
-"""Numbers that change from step to step: the learning rate, and the newest weights' share in the average.
+"""Numbers that change from step to step: the learning rate, the share of dropout, the newest weights' in their average.
 
 Each is a function of the step, so that a run that starts again continues with the very numbers it would have had; only
 "plateau" depends on something else, the validations so far, which `TrainState.learning_rate` carries.
@@ -24,6 +24,16 @@ def learning_rate(config: TrainConfig, annealed: float, step: int, steps: int) -
     least = config.min_learning_rate
     falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     return warming * (least + (annealed - least) * falling)
+
+
+def drop_share(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """What the rates of dropout are multiplied by for the update that makes step + 1.
+
+    They rise with what a model knows: a young one learns more slowly under dropout, and cannot overfit yet (curriculum
+    dropout, Morerio et al. 2017, whose rise is an exponential one).
+    """
+    rising = config.drop_warmup_epochs * steps_per_epoch
+    return min(1.0, step / rising) if rising else 1.0
 
 
 def average_share(config: TrainConfig, step: int, steps: int) -> float:

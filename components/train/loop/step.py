@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,18 @@ class StepResult:
     gradient_norm: float
     targets: int
     stopping: bool
+
+
+class Inputs(NamedTuple):
+    """What else than its share of the batch a replica's gradients depend on, scalars in float32.
+
+    Attributes:
+        stopping: 1 if this worker was told to stop, else 0.
+        drop_share: what the rates of dropout are multiplied by.
+    """
+
+    stopping: tf.Tensor
+    drop_share: tf.Tensor
 
 
 class TrainStep:
@@ -106,6 +118,7 @@ class TrainStep:
         learning_rate: float,
         stopping: bool,
         average_share: float = 1.0,
+        drop_share: float = 1.0,
     ) -> StepResult:
         """Trains on one global batch.
 
@@ -116,8 +129,10 @@ class TrainStep:
             learning_rate: for this update.
             stopping: whether this worker was told to stop.
             average_share: of the new weights in their average, if there is one (`components.train.loop.schedule`).
+            drop_share: what the rates of dropout are multiplied by, with `drop_warmup_epochs`.
         """
-        inputs = (self._distribute(windows), self._distribute(mask_keys), tf.constant(float(stopping)))
+        others = Inputs(tf.constant(float(stopping)), tf.constant(drop_share, tf.float32))
+        inputs = (self._distribute(windows), self._distribute(mask_keys), others)
         numbers = Numbers(*(tf.constant(scalar, tf.float32) for scalar in (learning_rate, number, average_share)))
         loss, norm, targets, stops = self._step(*inputs, numbers).numpy()
         return StepResult(float(loss), float(norm), int(targets), bool(stops > 0))
@@ -130,7 +145,7 @@ class TrainStep:
 
         return self._strategy.experimental_distribute_values_from_function(value)
 
-    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[Gradient]:
+    def _compute(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, others: Inputs) -> list[Gradient]:
         """The gradients of the summed loss, and in one vector the sum, the number of targets and the stop flag."""
         model = self._model
         targets_N = tf.reshape(windows_BS[:, model.memory :], [-1])
@@ -139,17 +154,18 @@ class TrainStep:
             # function of its own: threads that start one program at the same moment can crash it (docs/decisions.md),
             # and a shared function would capture the first replica's variables.
             lanes = zip(tf.split(windows_BS, self._lanes), tf.split(mask_keys, self._lanes), strict=True)
-            states = [tf.function(self._output_states, jit_compile=True)(*lane) for lane in lanes]
+            states = [tf.function(self._output_states, jit_compile=True)(*lane, others.drop_share) for lane in lanes]
             states_NF = tf.cast(tf.concat(states, axis=0), self._output_dtype)
             outputs = [states_NF, *(tf.convert_to_tensor(weight) for weight in self._output_weights)]
         loss_sum, output_gradients = self._summed_nll(*outputs, targets_N=targets_N)
         gradients = tape.gradient(outputs, self._weights, output_gradients=output_gradients)
         count = tf.math.count_nonzero(targets_N != PAD, dtype=tf.float32)
-        return [*gradients, tf.stack([loss_sum, count, stopping])]
+        return [*gradients, tf.stack([loss_sum, count, others.stopping])]
 
-    def _output_states(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor) -> tf.Tensor:
+    def _output_states(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, drop_share: tf.Tensor) -> tf.Tensor:
         """states_NF of all targets in order; zeros where the target is padding."""
-        drop = make_drop(self._config, mask_keys, self._model.vocabulary_size)
+        share = drop_share if self._config.drop_warmup_epochs else 1.0  # a constant is no input of the masks
+        drop = make_drop(self._config, mask_keys, self._model.vocabulary_size, share)
         states_BTF = self._model.output_states(windows_BS[:, :-1], drop)
         real_BT1 = windows_BS[:, self._model.memory :, None] != PAD
         return tf.reshape(tf.where(real_BT1, states_BTF, 0.0), [-1, states_BTF.shape[-1]])
@@ -206,18 +222,18 @@ class TrainStep:
         return tf.stack([loss_sum / targets, norm, count, stops])
 
     def _compute_and_update(
-        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, numbers: Numbers
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, others: Inputs, numbers: Numbers
     ) -> tf.Tensor:
         ((weights, slots),) = self._local_replicas()
         (own_windows,) = self._strategy.experimental_local_results(windows)
         (own_keys,) = self._strategy.experimental_local_results(mask_keys)
-        parts = self._dense(self._compute(own_windows, own_keys, stopping))
+        parts = self._dense(self._compute(own_windows, own_keys, others))
         return self._compiled_update(weights, slots, parts, _square(parts[:-1]), numbers)
 
     def _compute_exchange_update(
-        self, windows: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor, numbers: Numbers
+        self, windows: tf.Tensor, mask_keys: tf.Tensor, others: Inputs, numbers: Numbers
     ) -> tf.Tensor:
-        parts = self.exchange(self._strategy.run(self.packed_gradients, args=(windows, mask_keys, stopping)))
+        parts = self.exchange(self._strategy.run(self.packed_gradients, args=(windows, mask_keys, others)))
         square = _square(parts[:-1])
         # Every replica makes the same update from the same sums, so that they stay equal.
         results = []
@@ -226,9 +242,9 @@ class TrainStep:
                 results.append(self._compiled_update(weights, slots, parts, square, numbers))
         return results[0]
 
-    def packed_gradients(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, stopping: tf.Tensor) -> list[Gradient]:
+    def packed_gradients(self, windows_BS: tf.Tensor, mask_keys: tf.Tensor, others: Inputs) -> list[Gradient]:
         """What one replica adds to the exchange, large parts first."""
-        return self._pack(self._compute(windows_BS, mask_keys, stopping))
+        return self._pack(self._compute(windows_BS, mask_keys, others))
 
     def exchange(self, per_replica: list[Gradient]) -> list[tf.Tensor]:
         """The sums over all replicas of all workers: gradients in the order of the weights, then the totals."""

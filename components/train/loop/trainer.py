@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from components.train.loop.batches import Batches
 from components.train.loop.length import UNKNOWN, TimedLength, validation_steps
-from components.train.loop.schedule import average_share, learning_rate
+from components.train.loop.schedule import average_share, drop_share, learning_rate
 from components.train.loop.step import StepResult, TrainStep
 from components.train.loop.validation import Validation
 from components.train.report.curve import CurvePainter
@@ -109,6 +109,7 @@ class Trainer:
                 learning_rate=rate,
                 stopping=stopping(),
                 average_share=average_share(self._config, state.step, self._steps),
+                drop_share=drop_share(self._config, state.step, self._batches.steps_per_epoch),
             )
             self._require_finite(result)
             state.step += 1

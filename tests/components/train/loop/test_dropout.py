@@ -17,11 +17,11 @@ def keys(step, first=0, count=4):
     return Batches(STREAM, TrainConfig(sequences=4, targets=5), memory=3).mask_keys(step, first, count)
 
 
-def dropped(keys_B2, place="state", hop=0, **rates):
+def dropped(keys_B2, place="state", hop=0, share=1.0, **rates):
     """What is left of units that are all 1, 4 x 50 x 40."""
 
     def units():
-        drop = make_drop(TrainConfig(**rates), tf.constant(keys_B2), V)
+        drop = make_drop(TrainConfig(**rates), tf.constant(keys_B2), V, share)
         return drop(place, tf.ones((len(keys_B2), 50, 40)), tokens_BL=tf.constant(TOKENS[: len(keys_B2)]), hop=hop)
 
     return tf.function(units, jit_compile=True)().numpy()
@@ -101,3 +101,11 @@ def test_words_and_their_units_are_dropped_independently():
 
 def test_without_a_rate_nothing_is_made():
     assert make_drop(TrainConfig(drop_shared=True), tf.constant(keys(0)), V) is keep_all
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_rate_drops_no_more(share):
+    values, whole = dropped(keys(0), share=tf.constant(share), drop_state=0.8), dropped(keys(0), drop_state=0.8)
+    assert abs((values == 0).mean() - 0.8 * share) < 0.02
+    assert values[whole > 0].min() > 0  # what the whole rate keeps, its share keeps too
+    assert values.max() == pytest.approx(1 / (1 - 0.8 * share))

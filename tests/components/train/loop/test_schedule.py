@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.train.loop.schedule import average_share, learning_rate, tail_start
+from components.train.loop.schedule import average_share, drop_share, learning_rate, tail_start
 from hopline.config.train import TrainConfig
 
 
@@ -65,3 +65,11 @@ def test_the_tail_is_the_mean_of_the_last_third(steps):
 
 def test_without_an_average_the_weights_are_all_of_it():
     assert average_share(TrainConfig(), 7, 30) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "step", "share"),
+    [(0, 0, 1.0), (0, 500, 1.0), (2, 0, 0.0), (2, 50, 0.25), (2, 200, 1.0), (2, 900, 1.0), (0.5, 25, 0.5)],
+)
+def test_the_rates_of_dropout_rise_in_a_line_to_the_whole(epochs, step, share):
+    assert drop_share(TrainConfig(drop_warmup_epochs=epochs), step, steps_per_epoch=100) == share

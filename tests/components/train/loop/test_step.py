@@ -13,7 +13,7 @@ import tensorflow as tf
 from components.train.loop import step as step_module
 from components.train.loop.output_layer import summed_nll
 from components.train.loop.schedule import average_share
-from components.train.loop.step import TrainStep, lane_count
+from components.train.loop.step import Inputs, TrainStep, lane_count
 from components.train.state.weights import build_model
 from hopline.config.model import ModelConfig
 from hopline.config.train import TrainConfig
@@ -139,7 +139,8 @@ def test_rows_travel_of_tables_that_are_only_looked_up_if_they_are_few(monkeypat
     with strategy.scope():
         model = build_model(ModelConfig(width=8, hops=2, memory=6, tie=tie), vocabulary, RECIPE)
     step = TrainStep(strategy, model, RECIPE)
-    inputs = tf.ones([4, 12], tf.int32), tf.zeros([4, 2], tf.int32), tf.constant(0.0)  # 4 x 11 tokens, 44 rows
+    scalars = Inputs(tf.constant(0.0), tf.constant(1.0))
+    inputs = tf.ones([4, 12], tf.int32), tf.zeros([4, 2], tf.int32), scalars  # 4 x 11 tokens, 44 rows
     *large, _ = tf.function(step.packed_gradients)(*inputs)
     assert ["rows" if isinstance(part, tf.IndexedSlices) else "dense" for part in large] == kinds.split()
 

@@ -33,7 +33,10 @@ ADAMW = {
     "sampling": "shuffled", "drop_words": 0.1, "drop_embeddings": 0.1, "drop_memory": 0.2, "drop_read": 0.1,
     "drop_state": 0.2,
 }  # fmt: skip
-COSINE = {**ADAMW, "model": OPTIONS, "schedule": "cosine", "drop_shared": True, "average": "ema", "ema_decay": 0.9}
+COSINE = {
+    **ADAMW, "model": OPTIONS, "schedule": "cosine", "drop_shared": True, "drop_warmup_epochs": 1.5, "average": "ema",
+    "ema_decay": 0.9,
+}  # fmt: skip
 SINUSOIDAL = dataclasses.replace(MODEL, time="sinusoidal")
 TAIL = {**ADAMW, "model": SINUSOIDAL, "schedule": "constant", "average": "tail"}
 GROUPED = {**TAIL, "update_every": ("tables=3", "hops=1 epochs"), "freeze_epochs": 1}
@@ -105,6 +108,14 @@ def test_an_average_that_is_worse_is_not_kept(tmp_path):
     assert all(record["average_valid_loss"] > record["valid_loss"] for record in found)
     assert done.state.best_valid_loss == min(record["valid_loss"] for record in found)
     assert not done.state.best_is_average
+
+
+def test_dropout_that_warms_up_begins_with_none_and_rises(tmp_path):
+    _, without = train(tmp_path / "without", epochs=1)
+    _, rising = train(tmp_path / "rising", epochs=1, drop_state=0.9, drop_warmup_epochs=0.5)
+    losses = [[line["loss"] for line in log if "loss" in line] for log in (without, rising)]
+    assert losses[0][0] == losses[1][0]
+    assert abs(losses[0][-1] - losses[1][-1]) > 0.01
 
 
 def test_the_learning_rate_of_the_log_is_the_one_that_was_used(tmp_path):
