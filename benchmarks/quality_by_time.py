@@ -28,6 +28,7 @@ from benchmarks.quality import minutes_of
 from hopline.runtime.plot_style import STYLE
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "quality-by-time.png"
+_TICKS = (0, 15, 30, 45, 60, 90, 120, 150, 180)  # minutes
 _MARKS = ["the paper's best of ten=118", "tied LSTM with dropout=89.9"]  # Sukhbaatar 2015, table 2; Inan 2017, table 1
 
 
@@ -71,6 +72,7 @@ def main() -> None:
         axes.set_ylim(bottom=0.9 * min(lines.values()), top=1.5 * max(lines.values()))
         axes.set_yscale("log")
         axes.set_yticks([80, 90, 100, 120, 150, 200], labels=["80", "90", "100", "120", "150", "200"])
+        axes.set_xticks([minutes for minutes in _TICKS if minutes <= max(ends)])
         axes.set_xlabel("minutes of training")
         axes.set_title("Perplexity on validation (lower is better)", loc="left", fontsize=10)
         figure.savefig(options.picture, dpi=110)
