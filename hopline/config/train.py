@@ -62,7 +62,9 @@ class TrainConfig(Section):
     # step, or "GROUP=N epochs"; groups are tables, projections, time, hops, question, bias.
     update_every: tuple[str, ...] = ()
     freeze_epochs: int = 0  # at the start, in which the tables that embed words stay as they are
-    precision: str = "float32"  # or "bfloat16": mixed, the weights stay in float32
+    # "float32", or "bfloat16": all layers on a GPU, the output layer on a CPU that can multiply it; weights stay in
+    # float32.
+    precision: str = "float32"
     checkpoint_seconds: float = 60.0  # between checkpoints; one is written at each epoch's end as well
     restarts: int = 3  # of all workers after one failed, without progress in between; 0 for none
 
