@@ -117,7 +117,7 @@ def test_the_saved_model_scores_raw_text_in_a_fresh_process_without_the_examples
     finally:
         hidden.rename(examples)
     scores = np.load(tmp_path / "scores.npz")
-    np.testing.assert_allclose(scores["nll"], expected, atol=1e-5)
+    np.testing.assert_allclose(scores["nll"], expected, atol=1e-5, rtol=1e-5)
     assert np.diff(scores["row_splits"]).tolist() == [len(text.split()) + text.count("\n") for text in texts]
     assert scores["ids"].tolist() == stream.ids[stream.ids != 0].tolist()
 

@@ -48,7 +48,7 @@ def one_by_one(model, stream):
 def test_every_token_is_scored_once_as_if_it_stood_alone(model, stream, targets):
     nll = score_stream(model, stream, targets)
     assert nll.shape == (stream.targets,)
-    np.testing.assert_allclose(nll, list(one_by_one(model, stream)), atol=1e-5)
+    np.testing.assert_allclose(nll, list(one_by_one(model, stream)), atol=1e-5, rtol=1e-5)
 
 
 def test_the_probabilities_of_all_words_sum_to_one(model):

@@ -47,7 +47,7 @@ def test_a_long_text_and_many_short_ones_are_scored_as_each_by_itself(model, mon
     for scored in (model.score([long])[0], joined(list(model.score_pieces(pieces.cut([long], "it", size=20))))):
         assert scored.words == whole.words
         assert scored.characters == whole.characters
-        np.testing.assert_allclose(scored.nll, whole.nll, atol=1e-5)
+        np.testing.assert_allclose(scored.nll, whole.nll, atol=1e-5, rtol=1e-5)
 
 
 def test_a_cache_of_no_weight_changes_nothing_and_another_helps_a_text_that_repeats_itself(model):

@@ -43,7 +43,7 @@ def test_pieces_are_scored_as_the_whole_text(exported):
         found = exported.call("score_piece", context=context, text=piece)
         context = found["context"]
         parts.append(found["nll"])
-    np.testing.assert_allclose(np.concatenate(parts), whole["nll"], atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(parts), whole["nll"], atol=1e-5, rtol=1e-5)
 
 
 def test_alternatives_states_and_attention_go_with_the_same_scores(exported, used):
@@ -53,7 +53,7 @@ def test_alternatives_states_and_attention_go_with_the_same_scores(exported, use
     states = exported.call("states", context=nothing(), text=TEXT)
     attention = exported.call("attention", context=nothing(), text=TEXT)
     for found in (told, states, attention):
-        np.testing.assert_allclose(found["nll"], scored, atol=1e-5)
+        np.testing.assert_allclose(found["nll"], scored, atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(np.exp(told["alternative_log_probabilities"]).sum(1), 1.0, atol=1e-4)
     logits = states["states"] @ network.logit_table_VF.numpy().T + network.logit_bias_V.numpy()
     logits[:, PAD] = -np.inf  # it is no word
@@ -88,7 +88,7 @@ def test_generating_at_once_and_in_parts_gives_the_same_words_with_the_models_ow
     assert np.concatenate(parts, axis=1).tolist() == whole["words"].tolist()
     text = b" ".join(whole["words"][0]).decode().replace("<eos>", "\n")
     scored = exported.call("score", text=[f"w00 w07 {text}"])["nll"][2:]
-    np.testing.assert_allclose(whole["log_probabilities"][0], -scored, atol=1e-4)
+    np.testing.assert_allclose(whole["log_probabilities"][0], -scored, atol=1e-4, rtol=1e-5)
 
 
 def test_a_stop_word_ends_a_text_and_is_no_part_of_it(exported):
@@ -145,4 +145,4 @@ def test_tensorflow_alone_serves_the_input_example_in_any_locale(used, exported,
     assert done.returncode == 0, done.stderr
     assert "generate" in done.stdout
     scored = json.loads(done.stdout.splitlines()[-1])
-    np.testing.assert_allclose(scored, exported.call("score", text=["w00 w07 w03"])["nll"], atol=1e-5)
+    np.testing.assert_allclose(scored, exported.call("score", text=["w00 w07 w03"])["nll"], atol=1e-5, rtol=1e-5)
