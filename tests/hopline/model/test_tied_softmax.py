@@ -67,7 +67,9 @@ def test_the_table_s_gradient_is_the_sum_of_those_of_its_two_uses():
         untied = tf.reduce_sum(tf.math.log(tf.nn.softmax(logits))[..., 3])
     assert float(tied) == pytest.approx(float(untied), rel=1e-5)
     parts = [tf.convert_to_tensor(part) for part in tape.gradient(untied, [first, second])]
-    np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(tied, table)), parts[0] + parts[1], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(
+        tf.convert_to_tensor(tape.gradient(tied, table)), parts[0] + parts[1], atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("options", [{"use_bias": True}, {"width": E, "activation": None}])
